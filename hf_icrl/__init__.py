@@ -1,0 +1,49 @@
+"""In-context reinforcement learning, the Hugging Face way.
+
+Importing this package is cheap: neither torch nor transformers nor gymnasium is loaded. Names are resolved on
+first use, and the Auto classes and the gymnasium ids register themselves as soon as transformers or gymnasium is
+imported, before or after this package (see `hf_icrl/registration.py`).
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+# A bare checkout has trainers/, dataset_builders/ and model_cards/ beside this folder; an installation has them
+# inside it (setup.cfg, package_dir). This makes both importable as hf_icrl.trainers and so on.
+_root = Path(__file__).resolve().parent.parent
+if not (Path(__file__).parent / "trainers").is_dir() and (_root / "setup.cfg").is_file():
+    __path__.append(str(_root))
+
+_EXPORTS = {
+    "AlgorithmDistillationConfig": "models.configuration_algorithm_distillation",
+    "AlgorithmDistillationModel": "models.modeling_algorithm_distillation",
+    "HistoryWindows": "histories",
+    "ICRLConfig": "trainers",
+    "ICRLTrainer": "trainers",
+    "LearningHistories": "dataset_builders",
+    "collect": "dataset_builders",
+    "evaluate": "rollouts",
+    "rollout": "rollouts",
+    "task_family": "tasks",
+}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name):
+    if name in _EXPORTS:
+        value = getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_EXPORTS})
+
+
+from hf_icrl.registration import register_lazily  # noqa: E402  (needs __path__ to be complete)
+
+register_lazily()

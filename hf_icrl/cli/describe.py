@@ -1,0 +1,133 @@
+"""Say what a dataset of learning histories or a checkpoint is.
+
+  hf-icrl describe runs/quickstart/dataset
+  hf-icrl describe runs/quickstart/model
+  hf-icrl describe someone/a-model-on-the-hub
+
+Reads only.
+"""
+
+from pathlib import Path
+
+USAGE = "PATH_OR_ID"
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "path_or_id", metavar="PATH_OR_ID", help="a folder, or the id of a model or dataset on the Hub"
+    )
+
+
+def run(args):
+    folder = Path(args.path_or_id)
+    if not folder.is_dir():
+        folder = _download(args.path_or_id)
+    if (folder / "history_info.json").is_file():
+        rows = _dataset_rows(folder)
+    elif (folder / "config.json").is_file():
+        rows = _model_rows(folder)
+    elif (folder / "dataset").is_dir() or (folder / "model").is_dir():
+        parts = ", ".join(str(folder / name) for name in ("dataset", "model") if (folder / name).is_dir())
+        raise ValueError(f"{folder} is a run folder; describe one of its parts: {parts}")
+    else:
+        raise ValueError(
+            f"{folder} holds neither history_info.json (learning histories) nor config.json (a model); "
+            "name the folder that holds one of them"
+        )
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
+def _dataset_rows(folder):
+    from hf_icrl.histories import load_histories
+
+    dataset, info = load_histories(folder)
+    tasks = info["tasks"]
+    parameters = ", ".join(f"{k}={v}" for k, v in info["source"]["params"].items())
+    size = sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
+    return [
+        ("learning histories", folder),
+        ("environment", f"{info['env_id']} {_arguments(info['env_kwargs'])}"),
+        ("observations, actions", f"{_space(info['observation_space'])}, {_space(info['action_space'])}"),
+        ("source algorithm", f"{info['source']['name']}({parameters})"),
+        ("", info["source"]["description"]),
+        ("histories", f"{info['num_histories']:,} of {info['episodes']} episodes, seed {info['seed']}"),
+        ("transitions", f"{info['num_transitions']:,} in {len(dataset):,} episodes, {size / 2**20:.1f} MiB"),
+        ("tasks", ", ".join(f"{len(value)} {name.replace('_', '-')}" for name, value in tasks.items())),
+        ("columns", ", ".join(dataset.column_names)),
+        ("made by", f"hf-icrl {info['version']}: {info['command']}"),
+    ]
+
+
+def _model_rows(folder):
+    from transformers import AutoConfig
+
+    from hf_icrl.files import read_json
+    from hf_icrl.rollouts import Report
+
+    config = AutoConfig.from_pretrained(str(folder))
+    if not hasattr(config, "action_space"):
+        raise ValueError(
+            f"{folder} holds a model of type {config.model_type!r}, which is none of hf_icrl's; load it with transformers"
+        )
+    trunk = config.trunk_config
+    rows = [
+        ("model", folder),
+        ("method", config.model_type),
+        ("parameters", _parameters(folder)),
+        ("trunk", f"{trunk.model_type}, {trunk.num_hidden_layers} layers of width {trunk.hidden_size}"),
+        ("observations, actions", f"{_space(config.observation_space)}, {_space(config.action_space)}"),
+        ("context", f"{config.context_length} environment steps, token layout {config.token_layout}"),
+        ("acting", f"temperature {config.temperature}, overflow {config.overflow}"),
+        ("made by", f"hf-icrl {config.hf_icrl_version}"),
+    ]
+    if (folder / "recipe.yaml").is_file():
+        rows.append(("recipe", folder / "recipe.yaml"))
+    if (folder / "report.json").is_file():
+        report = Report.from_file(folder / "report.json")
+        rows.append(("report", folder / "report.json"))
+        rows += [("", line) for line in report.table().splitlines()]
+    elif (folder / "trainer_state.json").is_file():
+        rows.append(("training checkpoint", f"step {read_json(folder / 'trainer_state.json')['global_step']:,}"))
+    return rows
+
+
+def _parameters(folder):
+    from math import prod
+
+    from safetensors import safe_open
+
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        return "no weights in this folder"
+    count = 0
+    for file in files:
+        with safe_open(file, framework="np") as weights:
+            count += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return f"{count:,}"
+
+
+def _space(spec):
+    rest = ", ".join(f"{key}={value}" for key, value in spec.items() if key != "type")
+    return f"{spec['type']}({rest})"
+
+
+def _arguments(kwargs):
+    return ", ".join(f"{key}={value}" for key, value in kwargs.items())
+
+
+def _download(repo_id):
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    for repo_type in ("model", "dataset"):
+        try:
+            return Path(snapshot_download(repo_id, repo_type=repo_type))
+        except RepositoryNotFoundError:
+            continue
+        except (HFValidationError, HfHubHTTPError, OSError) as error:
+            raise ValueError(
+                f"{repo_id} is neither a folder here nor something that can be fetched from the Hub ({error})"
+            ) from error
+    raise ValueError(f"{repo_id} is neither a folder here nor a model or dataset on the Hub")

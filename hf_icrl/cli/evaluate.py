@@ -1,0 +1,100 @@
+"""Roll a model out on held-out tasks, weights frozen, and report how well it learns in context.
+
+  hf-icrl evaluate --model runs/quickstart/model
+  hf-icrl evaluate --model runs/quickstart/model --evaluate.episodes 200 --evaluate.seeds 20 --output_dir long_run
+
+The environment, the held-out split and the settings come from the recipe.yaml in the model's folder unless --config
+names another recipe. Writes report.json, learning_curve.png, replay.mp4 and the model card README.md.
+"""
+
+from pathlib import Path
+
+from hf_icrl.cli.common import family_of, say
+from hf_icrl.cli.errors import UsageError
+from hf_icrl.cli.recipe import Recipe
+
+TAKES_OVERRIDES = True
+USAGE = "--model PATH_OR_ID [--config RECIPE] [--output_dir DIR] [--section.key VALUE ...]"
+
+
+def add_arguments(parser):
+    parser.add_argument("--model", required=True, metavar="PATH_OR_ID", help="a model folder or a Hub model id")
+    parser.add_argument("--config", metavar="RECIPE", help="a recipe (default: the recipe.yaml of the model)")
+    parser.add_argument(
+        "--output_dir", metavar="DIR", help="where the report goes (default: the model's folder, if it is local)"
+    )
+
+
+def run(args):
+    recipe = _recipe_of(args)
+    output_dir = args.output_dir or args.model
+    if not args.output_dir and not Path(args.model).is_dir():
+        raise UsageError(f"{args.model} is not a local folder: say with --output_dir where the report goes")
+    report = evaluate_model(recipe, args.model, Path(output_dir), args.command)
+    say(report.table())
+    say(f"wrote report.json, learning_curve.png, replay.mp4 and README.md to {output_dir}")
+
+
+def evaluate_model(recipe, model_path, output_dir, command):
+    """Evaluate as the recipe says, write report, pictures and card into `output_dir`; returns the `Report`."""
+    from transformers import AutoModel
+
+    from hf_icrl import evaluate
+    from hf_icrl.files import check_writable
+    from hf_icrl.model_cards import write_model_card
+
+    section = recipe.evaluate
+    family, tasks = family_of(recipe)
+    if section.evaluation_set not in tasks:
+        raise UsageError(
+            f"evaluate.evaluation_set is {section.evaluation_set!r}; it must be one of {', '.join(tasks)}"
+        )
+    if not tasks[section.evaluation_set]:
+        raise ValueError(
+            f"the recipe has no {section.evaluation_set} tasks (environment.{section.evaluation_set} is 0)"
+        )
+    check_writable(output_dir)
+    model = AutoModel.from_pretrained(str(model_path))
+    report = evaluate(
+        model,
+        family,
+        tasks[section.evaluation_set],
+        episodes=section.episodes,
+        seeds=section.seeds,
+        seed=section.seed,
+        last_episodes=section.last_episodes,
+        temperature=section.temperature,
+        overflow=section.overflow,
+        refill_keep=section.refill_keep,
+        evaluation_set=section.evaluation_set,
+        command=command,
+        progress=True,
+    )
+    report.save(output_dir)
+    write_model_card(output_dir, report=report, recipe=recipe.to_dict())
+    return report
+
+
+def _recipe_of(args):
+    if args.config:
+        return Recipe.load(args.config, args.overrides)
+    path = Path(args.model) / "recipe.yaml"
+    if not Path(args.model).is_dir():
+        path = Path(_download(args.model))
+    if not path.is_file():
+        raise UsageError(f"{args.model} holds no recipe.yaml: say with --config which tasks to evaluate on")
+    return Recipe.from_text(path.read_text(encoding="utf-8"), origin=str(path), overrides=args.overrides)
+
+
+def _download(repo_id):
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        return hf_hub_download(repo_id, "recipe.yaml")
+    except EntryNotFoundError:
+        return ""
+    except (HFValidationError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise ValueError(
+            f"{repo_id} is neither a folder here nor a model that can be fetched from the Hub ({error})"
+        ) from error

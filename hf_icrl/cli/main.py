@@ -1,0 +1,86 @@
+"""Entry point of `hf-icrl`. Nothing heavy is imported before a verb runs, so that `--help` answers at once."""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from hf_icrl import __version__
+from hf_icrl.cli.errors import UsageError
+
+VERBS = {
+    "quickstart": "from nothing to an agent that improves in context: collect, train, evaluate, on a laptop CPU",
+    "collect": "generate learning histories",
+    "train": "train a sequence model on windows of learning histories",
+    "evaluate": "roll a model out on held-out tasks and report how well it learns in context",
+    "describe": "say what a dataset or a checkpoint is",
+    "env": "print versions, for a bug report",
+}
+
+_EPILOG = """\
+A recipe is a YAML file with the sections environment, collect, model, train and evaluate; `--config` takes a file or
+the name of a recipe that is shipped (quickstart). Any of its values can be given on the command line instead:
+--train.learning_rate 1e-3, --collect.params.noise uniform.
+
+Exit codes: 0 done, 1 failed (with one sentence; set HF_ICRL_TRACEBACK=1 for the traceback), 2 wrong usage,
+130 interrupted (run the same command again to go on)."""
+
+
+def build_parser():
+    """The argument parser with all verbs."""
+    parser = argparse.ArgumentParser(
+        prog="hf-icrl",
+        usage="hf-icrl VERB [options]     (hf-icrl VERB --help says more)",
+        # argparse's own listing of sub-commands breaks after each name; this table is easier to read.
+        description="In-context reinforcement learning, the Hugging Face way.\n\nverbs:\n"
+        + "\n".join(f"  {name:<11} {text}" for name, text in VERBS.items()),
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hf-icrl {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", help=argparse.SUPPRESS)
+    for name in VERBS:
+        module = import_module(f"hf_icrl.cli.{name}")
+        sub = verbs.add_parser(
+            name,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            usage=f"hf-icrl {name} {module.USAGE}",
+            allow_abbrev=False,
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run, parser=sub, takes_overrides=getattr(module, "TAKES_OVERRIDES", False))
+    return parser
+
+
+def main(argv=None):
+    """Run one verb; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    if args.verb is None:
+        parser.print_help()
+        return 2
+    if rest and not args.takes_overrides:
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.overrides = rest
+    # What reports and cards print as the command that made them.
+    args.command = " ".join(["hf-icrl", *argv])
+    if os.environ.get("HF_ICRL_TRACEBACK"):
+        return args.run(args) or 0
+    try:
+        return args.run(args) or 0
+    except UsageError as error:
+        args.parser.error(str(error))
+    except KeyboardInterrupt:
+        print("\nhf-icrl: interrupted; run the same command again and it goes on where it was", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        print(f"hf-icrl: {_sentence(error)}", file=sys.stderr)
+        return 1
+
+
+def _sentence(error):
+    # OSError prints as "[Errno 28] text"; the text alone is the sentence.
+    text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
+    return " ".join(text.split()) or type(error).__name__

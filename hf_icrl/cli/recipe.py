@@ -1,0 +1,221 @@
+"""Recipes: one YAML file that reproduces one result, with command-line overrides.
+
+Sections: `environment` (which tasks), `collect` (which histories), `model`, `train`, `evaluate`. Every key is checked
+against what reads it; an unknown one is an error that names the nearest valid key.
+"""
+
+import copy
+import re
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from hf_icrl.cli.errors import UsageError
+from hf_icrl.naming import nearest
+
+
+@dataclass
+class EnvironmentSection:
+    """Which tasks: a task family, its environment's arguments, and how it is split."""
+
+    family: str
+    kwargs: dict = field(default_factory=dict)
+    split_seed: int = 0
+    held_out: float | int = 0.2
+    validation: int = 0  # how many train tasks are set aside for choices (temperature, stopping)
+
+
+@dataclass
+class CollectSection:
+    """Which learning histories: a source algorithm, its parameters, and how many."""
+
+    source: str
+    histories_per_task: int
+    episodes: int
+    params: dict = field(default_factory=dict)
+    seed: int = 0
+    num_proc: int = 1
+
+
+@dataclass
+class EvaluateSection:
+    """How the model is rolled out. What is null comes from the model's own config."""
+
+    episodes: int = 100
+    seeds: int = 10
+    seed: int = 0
+    last_episodes: int = 5
+    evaluation_set: str = "held_out"
+    temperature: float | None = None
+    overflow: str | None = None
+    refill_keep: int | None = None
+
+
+SECTIONS = ("environment", "collect", "model", "train", "evaluate")
+_DATACLASSES = {"environment": EnvironmentSection, "collect": CollectSection, "evaluate": EvaluateSection}
+METHODS = {"algorithm_distillation": ("AlgorithmDistillationConfig", "AlgorithmDistillationModel")}
+# Keys of `model` and `train` beside the fields of the method's config and of ICRLConfig.
+MODEL_KEYS = ("method",)
+TRAIN_KEYS = ("window_length",)
+# Fields of ICRLConfig that the recipe must not set, with what to use instead.
+_TRAIN_RESERVED = {"output_dir": "--output_dir", "num_train_epochs": "train.max_steps"}
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads `1e-3` as a number: YAML 1.1 takes it for a string, which nobody means."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)$"),
+    list("-+0123456789."),
+)
+
+
+class Recipe:
+    """A checked recipe. `environment`, `collect` and `evaluate` are dataclasses, `model` and `train` plain dicts."""
+
+    def __init__(self, values, origin):
+        if not isinstance(values, dict):
+            raise UsageError(f"{origin}: a recipe is a mapping with the sections {', '.join(SECTIONS)}")
+        for name in values:
+            if name not in SECTIONS:
+                raise UsageError(f"{origin}: unknown section {name!r}: {nearest(name, SECTIONS)}")
+            if not isinstance(values[name], dict):
+                raise UsageError(f"{origin}: section {name!r} is {values[name]!r}; it must be a mapping")
+        self.origin = origin
+        self.values = values
+
+    @classmethod
+    def load(cls, name_or_path, overrides=()):
+        """Read a recipe file, or a shipped recipe by its name, and apply `["--section.key", "value", ...]`."""
+        path = Path(name_or_path)
+        shipped = {
+            p.name.removesuffix(".yaml"): p for p in files("hf_icrl.recipes").iterdir() if p.name.endswith(".yaml")
+        }
+        if path.suffix in (".yaml", ".yml"):
+            if not path.is_file():
+                raise UsageError(f"recipe {path} does not exist")
+            text = path.read_text(encoding="utf-8")
+        elif str(name_or_path) in shipped:
+            text = shipped[str(name_or_path)].read_text(encoding="utf-8")
+        else:
+            raise UsageError(
+                f"no recipe {str(name_or_path)!r}: give a .yaml file or a shipped recipe, {nearest(name_or_path, shipped)}"
+            )
+        return cls.from_text(text, origin=str(name_or_path), overrides=overrides)
+
+    @classmethod
+    def from_text(cls, text, origin, overrides=()):
+        """Parse YAML text; see `load`."""
+        try:
+            values = yaml.load(text, Loader=_Loader)
+        except yaml.YAMLError as error:
+            raise UsageError(f"{origin} is not valid YAML: {error}") from error
+        recipe = cls(values, origin)
+        recipe.override(overrides)
+        return recipe
+
+    def override(self, overrides):
+        """Apply `["--section.key", "value", "--section.key=value", ...]`."""
+        rest = list(overrides)
+        while rest:
+            flag = rest.pop(0)
+            if not flag.startswith("--"):
+                raise UsageError(f"unexpected argument {flag!r}: overrides are written --section.key value")
+            name, equals, text = flag[2:].partition("=")
+            if not equals:
+                if not rest or re.match(r"--[a-z]", rest[0]):
+                    raise UsageError(f"--{name} needs a value")
+                text = rest.pop(0)
+            section, *keys = name.split(".")
+            if section not in SECTIONS or not keys:
+                options = [f"{s}." for s in SECTIONS]
+                raise UsageError(f"unknown argument --{name}: {nearest(section + '.', options)}")
+            target = self.values.setdefault(section, {})
+            for key in keys[:-1]:
+                target = target.setdefault(key, {})
+                if not isinstance(target, dict):
+                    raise UsageError(f"--{name}: {key!r} holds a value, not a mapping")
+            try:
+                target[keys[-1]] = yaml.load(text, Loader=_Loader)
+            except yaml.YAMLError as error:
+                raise UsageError(f"--{name}: {text!r} is not a YAML value: {error}") from error
+
+    def __getattr__(self, name):
+        if name in _DATACLASSES:
+            return self._section(name, _DATACLASSES[name])
+        if name in SECTIONS:
+            return copy.deepcopy(self.values.get(name, {}))
+        raise AttributeError(name)
+
+    def _section(self, name, cls):
+        values = self.values.get(name, {})
+        self._check_keys(name, values, [f.name for f in fields(cls)])
+        missing = [
+            f.name
+            for f in fields(cls)
+            if f.default is MISSING and f.default_factory is MISSING and f.name not in values
+        ]
+        if missing:
+            raise UsageError(f"{self.origin}: {name}.{missing[0]} is missing")
+        for f in fields(cls):
+            if f.name in values and not isinstance(values[f.name], f.type):
+                raise UsageError(
+                    f"{self.origin}: {name}.{f.name} is {values[f.name]!r}; it must be of type {_type_name(f.type)}"
+                )
+        return cls(**copy.deepcopy(values))
+
+    def _check_keys(self, section, values, valid):
+        for key in values:
+            if key not in valid:
+                raise UsageError(f"{self.origin}: unknown key {section}.{key}: {nearest(key, valid)}")
+
+    def check(self):
+        """Check every section, also those that need transformers to be imported."""
+        for name in _DATACLASSES:
+            getattr(self, name)
+        self.model_classes()
+        self.training_arguments_class()
+
+    def model_classes(self):
+        """(config class, model class) of `model.method`, after checking the section's keys."""
+        import hf_icrl
+
+        method = self.values.get("model", {}).get("method")
+        if method not in METHODS:
+            raise UsageError(f"{self.origin}: model.method is {method!r}: {nearest(method, METHODS)}")
+        config_class, model_class = (getattr(hf_icrl, name) for name in METHODS[method])
+        valid = [f.name for f in fields(config_class) if not f.name.startswith("_")]
+        self._check_keys("model", self.values["model"], [*MODEL_KEYS, *valid])
+        return config_class, model_class
+
+    def training_arguments_class(self):
+        """`ICRLConfig`, after checking the keys of the section `train` against its fields."""
+        from hf_icrl import ICRLConfig
+
+        section = self.values.get("train", {})
+        for key, instead in _TRAIN_RESERVED.items():
+            if key in section:
+                raise UsageError(f"{self.origin}: train.{key} cannot be set in a recipe; use {instead}")
+        valid = [f.name for f in fields(ICRLConfig) if f.init and f.name not in _TRAIN_RESERVED]
+        self._check_keys("train", section, [*TRAIN_KEYS, *valid])
+        return ICRLConfig
+
+    def to_dict(self):
+        """All sections as plain values, defaults of the dataclass sections filled in."""
+        return {
+            name: asdict(getattr(self, name)) if name in _DATACLASSES else copy.deepcopy(self.values[name])
+            for name in SECTIONS
+            if name in self.values
+        }
+
+    def to_yaml(self):
+        """The recipe as YAML text that `load` reads back to the same values."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def _type_name(kind):
+    return getattr(kind, "__name__", None) or str(kind).replace(" | ", " or ").replace("None", "null")

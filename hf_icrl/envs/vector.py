@@ -1,0 +1,82 @@
+"""What our vector environments share: seeds and partial resets per slot, and gymnasium's same-step autoreset infos."""
+
+import operator
+
+import numpy as np
+
+from hf_icrl.envs.counter_random import bits
+
+_MASK_64 = 2**64 - 1
+
+
+def true_next_observations(observations, infos):
+    """What each slot's last action really led to, episode ends included.
+
+    Args:
+        observations (`np.ndarray`, shape `(n, ...)`): what `step` of a same-step-autoreset vector environment
+            returned: for a slot whose episode ended, the first observation of its next episode.
+        infos (`dict`): what the same `step` returned; `final_obs` holds the true last observations.
+
+    Returns:
+        `np.ndarray` of the same shape and type; `observations` itself when no episode ended.
+    """
+    if "final_obs" not in infos:
+        return observations
+    ended = infos["_final_obs"]
+    true = observations.copy()
+    true[ended] = np.stack(infos["final_obs"][ended])
+    return true
+
+
+def same_step_infos(final_observations, ended):
+    """The infos of a step, exactly as gymnasium's `SyncVectorEnv` in same-step mode gives them for empty sub-infos.
+
+    Args:
+        final_observations (`np.ndarray`, shape `(n, ...)`): observations before the autoreset.
+        ended (`np.ndarray` of bool, shape `(n,)`): the slots whose episode ended; at least one.
+    """
+    final_obs = np.full(len(ended), None, dtype=object)
+    rows = final_observations[ended]
+    final_obs[ended] = np.fromiter(rows, dtype=object, count=len(rows))
+    return {"final_obs": final_obs, "_final_obs": ended.copy(), "final_info": {}, "_final_info": ended.copy()}
+
+
+def slot_seeds(seed, num_envs):
+    """One seed or `None` per slot, from what `reset(seed=...)` was given, with gymnasium's meaning.
+
+    An int seeds slot i with `seed + i`; a list (or array) gives each slot its own seed or `None`.
+    """
+    if seed is None:
+        return [None] * num_envs
+    try:
+        first = operator.index(seed)
+    except TypeError:
+        seeds = [None if s is None else operator.index(s) for s in seed]
+    else:
+        seeds = [first + i for i in range(num_envs)]
+    if len(seeds) != num_envs:
+        raise ValueError(f"reset got {len(seeds)} seeds for {num_envs} environments; give one for each, or one int")
+    for s in seeds:
+        if s is not None and s < 0:
+            raise ValueError(f"reset got seed {s}; a seed must be an integer >= 0")
+    return seeds
+
+
+def reset_mask(options, num_envs):
+    """The slots to reset: `options["reset_mask"]`, a bool array `(num_envs,)` with at least one true, or all."""
+    if options is None or "reset_mask" not in options:
+        return np.ones(num_envs, dtype=bool)
+    mask = options["reset_mask"]
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (num_envs,):
+        got = f"{mask.dtype} of shape {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise ValueError(f"options['reset_mask'] must be a NumPy bool array of shape ({num_envs},), got {got}")
+    if not mask.any():
+        raise ValueError("options['reset_mask'] selects no environment; leave it out to reset all of them")
+    return mask
+
+
+def keys_from_seeds(seeds):
+    """Stream keys (uint64, shape `(n,)`) from a list of ints >= 0; scalar and vector environments share this."""
+    state = np.array([(s ^ (s >> 64)) & _MASK_64 for s in seeds], dtype=np.uint64)
+    # Twice, so that the neighbouring seeds gymnasium gives to slots end up far apart.
+    return bits(bits(state, 0), 1)

@@ -1,0 +1,123 @@
+"""Cut padded learning histories into episode rows."""
+
+import numpy as np
+import pyarrow as pa
+
+from hf_icrl.histories.schema import COLUMNS, element_width
+
+
+def episodes_table(batch, features, *, env_id, source, split):
+    """The Arrow table of a batch of histories, one row an episode, ordered by `(history_id, episode)`.
+
+    The cut is vectorised: no Python loop runs over steps or episodes.
+
+    Args:
+        batch (`hf_icrl.sources.base.HistoryBatch`): n histories padded to T steps, in ascending `history_ids`. Steps
+            at or after `lengths[i]` are ignored. A last episode that neither terminated nor truncated becomes an
+            unfinished row.
+        features (`datasets.Features`): from `history_features`; `batch.optional` has exactly its optional columns.
+        env_id, source, split (`str`): the same for every row.
+
+    Returns:
+        `pyarrow.Table` with the schema (and the Hugging Face metadata) of `features`.
+
+    Raises:
+        ValueError: arrays of the batch disagree in shape, or a task or an optional column does not fit `features`.
+    """
+    _check_shapes(batch, features)
+    schema = features.arrow_schema
+    lengths = np.asarray(batch.lengths, np.int64)
+    n, steps = batch.rewards.shape
+    valid = None if (lengths == steps).all() else np.arange(steps) < lengths[:, None]
+
+    def flat(array):
+        array = np.asarray(array)
+        return array.reshape(n * steps, *array.shape[2:]) if valid is None else array[valid]
+
+    terminated, truncated = flat(batch.terminated), flat(batch.truncated)
+    history_ends = np.cumsum(lengths)
+    is_end = terminated | truncated
+    is_end[history_ends - 1] = True
+    ends = np.flatnonzero(is_end)  # the last step of every episode
+    history = np.searchsorted(history_ends, ends, side="right")  # position in the batch, not the id
+    first_episode = np.searchsorted(history, np.arange(n))
+    offsets = pa.array(np.concatenate(([0], ends + 1)).astype(np.int32))
+
+    def per_step(name, array):
+        kind = schema.field(name).type
+        return pa.ListArray.from_arrays(offsets, _values(flat(array), kind.value_type), type=kind)
+
+    rows = len(ends)
+    columns = {
+        "history_id": pa.array(np.asarray(batch.history_ids, np.int64)[history]),
+        "episode": pa.array((np.arange(rows) - first_episode[history]).astype(np.int32)),
+        "task": _tasks(batch.tasks, schema.field("task").type).take(pa.array(history)),
+        "env_id": pa.repeat(env_id, rows),
+        "source": pa.repeat(source, rows),
+        "split": pa.repeat(split, rows),
+        "observations": per_step("observations", batch.observations),
+        "actions": per_step("actions", batch.actions),
+        "rewards": per_step("rewards", batch.rewards),
+        "terminated": pa.array(terminated[ends]),
+        "truncated": pa.array(truncated[ends]),
+        "final_observation": _values(flat(batch.next_observations)[ends], schema.field("final_observation").type),
+        **{name: per_step(name, array) for name, array in batch.optional.items()},
+    }
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _values(array, kind):
+    """`array` (steps, ...) as an Arrow array of `kind`: a plain number, or a fixed-size list of them."""
+    width = element_width(kind)
+    if pa.types.is_fixed_size_list(kind):
+        numbers = np.ascontiguousarray(array).reshape(-1)
+        return pa.FixedSizeListArray.from_arrays(_numbers(numbers, kind.value_type), width)
+    return _numbers(array, kind)
+
+
+def _numbers(array, kind):
+    return pa.array(np.ascontiguousarray(array, kind.to_pandas_dtype()), type=kind)
+
+
+def _tasks(tasks, kind):
+    names = {field.name for field in kind}
+    for task in tasks:
+        # Arrow would drop an unknown entry and fill in null for a missing one without a word.
+        if set(task) != names:
+            raise ValueError(
+                f"task {task!r} has the entries {sorted(task)}, the features have {sorted(names)}; all tasks of a "
+                "family must have the same entries"
+            )
+    try:
+        return pa.array(tasks, type=kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(
+            f"a task does not fit the type {kind} that history_features made from its task_example ({error}); give an "
+            "example whose numbers are of the most general kind (1.0 rather than 1)"
+        ) from error
+
+
+def _check_shapes(batch, features):
+    n, steps = batch.rewards.shape
+    lengths = np.asarray(batch.lengths)
+    if lengths.shape != (n,) or n == 0 or lengths.min() < 1 or lengths.max() > steps:
+        raise ValueError(f"lengths {lengths.tolist()} do not fit {n} histories of 1 to {steps} steps")
+    ids = np.asarray(batch.history_ids)
+    if ids.shape != (n,) or (np.diff(ids) <= 0).any() or len(batch.tasks) != n:
+        raise ValueError(f"{n} histories need {n} ascending ids and {n} tasks, got {ids.tolist()}, {len(batch.tasks)}")
+    given = {"observations", "actions", "rewards", "next_observations", "terminated", "truncated"}
+    arrays = {name: getattr(batch, name) for name in given} | dict(batch.optional)
+    for name, array in arrays.items():
+        if array.shape[:2] != (n, steps):
+            raise ValueError(f"{name} has the shape {array.shape}; its first two axes must be {(n, steps)}, as rewards'")
+    schema = features.arrow_schema
+    for name in ("observations", "actions", *batch.optional):
+        if name not in schema.names:
+            raise ValueError(f"the batch has an optional column {name!r} that the features lack: {schema.names}")
+        width = element_width(schema.field(name).type.value_type)
+        if int(np.prod(arrays[name].shape[2:])) != width:
+            raise ValueError(f"{name} has the shape {arrays[name].shape}; the features say {width} numbers a step")
+    missing = set(schema.names) - set(batch.optional) - set(COLUMNS)
+    if missing:
+        raise ValueError(f"the features have the optional columns {sorted(missing)}, which the batch lacks")
+

@@ -1,0 +1,75 @@
+"""Register the Auto classes and the gymnasium ids when, and only when, their libraries are imported.
+
+Registering eagerly would import transformers (and with it torch) for every `import hf_icrl`, which costs seconds
+and rules out a fast `hf-icrl --help`. So a small finder waits on `sys.meta_path` for the modules that hold the
+registries and registers right after one of them has been executed; a library that is already loaded is served at
+once. Any import order works.
+"""
+
+import importlib.abc
+import importlib.machinery
+import sys
+
+
+def _register_models():
+    from hf_icrl.models import register_auto_classes
+
+    register_auto_classes()
+
+
+def _register_environments():
+    from hf_icrl.envs import register_environments
+
+    register_environments()
+
+
+# The module whose execution completes a registry -> what to call then. modeling_auto imports configuration_auto.
+_HOOKS = {
+    "transformers.models.auto.modeling_auto": _register_models,
+    "gymnasium.envs": _register_environments,
+}
+
+
+class _AfterImport(importlib.abc.MetaPathFinder):
+    """Lets the other finders find a hooked module and wraps its loader; steps aside for everything else."""
+
+    def __init__(self, pending):
+        self.pending = pending
+
+    def find_spec(self, fullname, path=None, target=None):
+        callback = self.pending.get(fullname)
+        if callback is None:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        del self.pending[fullname]
+        spec.loader = _LoaderWithCallback(spec.loader, callback)
+        return spec
+
+
+class _LoaderWithCallback(importlib.abc.Loader):
+    def __init__(self, loader, callback):
+        self.loader = loader
+        self.callback = callback
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        # The module must look untouched to the rest of Python (importlib.resources, inspect, pickle).
+        module.__loader__ = module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        self.callback()
+
+
+def register_lazily():
+    """Register now what is already imported, and the rest on import. Called once, by `import hf_icrl`."""
+    pending = {}
+    for name, callback in _HOOKS.items():
+        if name in sys.modules:
+            callback()
+        else:
+            pending[name] = callback
+    if pending:
+        sys.meta_path.insert(0, _AfterImport(pending))

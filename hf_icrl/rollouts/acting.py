@@ -1,0 +1,212 @@
+"""`rollout`: a model acts in environments, episode after episode, in one context per row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from hf_icrl.rollouts.acting_state import ActingState, load_state, save_state
+from hf_icrl.rollouts.checks import check_envs
+from hf_icrl.rollouts.episodes import cut_episodes, left_aligned
+from hf_icrl.rollouts.given_history import given_history
+from hf_icrl.rollouts.show import curve_html, rollout_text
+from hf_icrl.seeding import derived_seed
+
+__all__ = ["Rollout", "environment_seed", "load_state", "rollout"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rollout:
+    """What a model did: one row per environment, one column per episode.
+
+    Attributes:
+        returns (`np.ndarray` of shape (rows, episodes)): undiscounted return of each episode, float64.
+        lengths (`np.ndarray` of shape (rows, episodes)): number of steps of each episode.
+        state (`ActingState`): pass it to `rollout(..., state=...)` to go on where this rollout ended.
+        history (`dict[str, np.ndarray]` or `None`): with `record=True`, what was seen and done, row by row:
+            `observations` (rows, T, ...) before each action, `actions` (rows, T, ...), `rewards` (rows, T) float32,
+            `dones` (rows, T) bool, and `lengths` (rows,): how many of a row's T steps are real, the rest is zeros.
+            `rollout(..., history=this)` begins a new rollout with it as the context.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    state: ActingState
+    history: dict | None = None
+
+    def save_state(self, folder):
+        """Write the state to `folder/rollout_state.safetensors`; `load_state(folder, model)` reads it back.
+
+        Environments are not saved. A row that stands in the middle of an episode (which happens only when episodes
+        differ in length) has that episode cut off when it goes on in new environments: the model is told that the
+        episode ended, and it counts in no return.
+        """
+        save_state(self.state, folder)
+
+    def __repr__(self):
+        return rollout_text(self.returns)
+
+    def _repr_html_(self):
+        return curve_html(self.returns, repr(self))
+
+
+def rollout(
+    model,
+    envs,
+    num_episodes,
+    *,
+    seed=None,
+    row_ids=None,
+    state=None,
+    history=None,
+    temperature=None,
+    overflow=None,
+    refill_keep=None,
+    record=False,
+    progress=False,
+):
+    """Let a model act until every row has finished `num_episodes` episodes, its weights unchanged.
+
+    Row i acts in slot i of `envs`. Its episodes follow each other in one context, which is where improvement comes
+    from. What a row does depends only on the model, its environment and `(seed, row id)`, not on its neighbours:
+    when episodes differ in length, a row that is done early acts on until the last one is done, and what it does
+    meanwhile is kept in the state and counted first if the rollout is continued.
+
+    Args:
+        model: a model with `init_rollout`, `act` (and `observe`, if `history` is given).
+        envs (`gymnasium.vector.VectorEnv`): with same-step autoreset and the spaces of the model; see
+            `family.make_vec(tasks)`. It is reset, unless it is the very object that `state` was acting in.
+        num_episodes (`int`): at least 1.
+        seed (`int`, *optional*, defaults to 0): drives the model's sampling and the environments.
+        row_ids (sequence of `int`, *optional*): the names of the rows' random streams, 0, 1, 2, ... by default.
+        state (`ActingState`, *optional*): go on where an earlier rollout ended (`Rollout.state` or `load_state`).
+            Do not reset or step `envs` in between. Seed, row ids and how actions are drawn are the state's.
+        history (*optional*): a learning history per row to begin with, as rows of a dataset (each history a
+            contiguous run of episodes, one history per environment) or as the arrays of `Rollout.history`.
+        temperature, overflow, refill_keep (*optional*): override the model's config, see `model.init_rollout`.
+        record (`bool`): keep observations, actions, rewards and dones in `Rollout.history`.
+        progress (`bool`): show a progress bar if there is a terminal.
+
+    Returns:
+        [`Rollout`]
+
+    Raises:
+        TypeError: `envs` is no vector environment.
+        ValueError: the spaces differ, the autoreset mode is another one, or arguments contradict each other.
+
+    Example:
+        >>> family = hf_icrl.task_family("dark_room", size=9)
+        >>> train, held_out = family.split(seed=0)
+        >>> first = hf_icrl.rollout(model, family.make_vec(held_out), num_episodes=20)
+        >>> more = hf_icrl.rollout(model, first.state.envs, num_episodes=20, state=first.state)
+    """
+    check_envs(envs, model.config)
+    if num_episodes < 1:
+        raise ValueError(f"num_episodes is {num_episodes}; it must be at least 1")
+    if state is None:
+        drawing = {"temperature": temperature, "overflow": overflow, "refill_keep": refill_keep}
+        state = _begin(model, envs, 0 if seed is None else seed, row_ids, history, drawing)
+    else:
+        given = {
+            "seed": seed,
+            "row_ids": row_ids,
+            "history": history,
+            "temperature": temperature,
+            "overflow": overflow,
+            "refill_keep": refill_keep,
+        }
+        _check_continuation(state, envs, given, record)
+    return _act(model, envs, num_episodes, state, record, progress)
+
+
+def environment_seed(seed, row_id, episode):
+    """The seed with which a row's environment slot is reset before its episode number `episode` (from 0).
+
+    Only the first episode after an explicit reset has one; in the episodes that follow by autoreset the slot's own
+    random stream runs on.
+    """
+    return derived_seed(seed, "environment", row_id, episode)
+
+
+def _begin(model, envs, seed, row_ids, history, drawing):
+    rows = envs.num_envs
+    row_ids = np.arange(rows) if row_ids is None else np.asarray(row_ids, np.int64)
+    if row_ids.shape != (rows,):
+        raise ValueError(f"row_ids has shape {row_ids.shape}, but there are {rows} environments: give one id each")
+    model_state = model.init_rollout(rows, seed=seed, row_ids=row_ids, **drawing)
+    state = ActingState(model=model_state, seed=int(seed), row_ids=row_ids, episodes_begun=np.zeros(rows, np.int64))
+    if history is not None:
+        arrays = given_history(history, rows)
+        model.observe(model_state, **arrays)
+        state.rewards = arrays["rewards"][:, -1]
+        # A history that stops in mid-episode cannot go on in a fresh environment: that episode is over.
+        state.dones = np.ones(rows, bool)
+    return state
+
+
+def _check_continuation(state, envs, given, record):
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name}={value!r} was given together with state=, which has its own: leave it out")
+    if len(state.row_ids) != envs.num_envs:
+        raise ValueError(f"the state has {len(state.row_ids)} rows, but envs has {envs.num_envs} environments")
+    if record and state.ahead_rewards.size and state.ahead_observations is None:
+        raise ValueError(
+            "record=True, but the rollout that is continued did not record the steps that some rows are ahead: "
+            "record from the beginning, or not at all"
+        )
+
+
+def _act(model, envs, num_episodes, state, record, progress):
+    rows = envs.num_envs
+    if envs is not state.envs:
+        state.leave_environments()
+        seeds = [
+            environment_seed(state.seed, i, n) for i, n in zip(state.row_ids, state.episodes_begun, strict=True)
+        ]
+        state.observations, _ = envs.reset(seed=seeds)
+        state.envs = envs
+        state.episodes_begun = state.episodes_begun + 1
+
+    steps = {"rewards": [], "dones": []} | ({"observations": [], "actions": []} if record else {})
+    finished = state.ahead_dones.sum(axis=1)
+    with tqdm(total=num_episodes, desc="acting", unit="episode", disable=None if progress else True) as bar:
+        while (least := int(finished.min())) < num_episodes:
+            bar.update(least - bar.n)
+            if state.dones is None:
+                actions = model.act(state.model, state.observations)
+            else:
+                actions = model.act(state.model, state.observations, state.rewards, state.dones)
+            if record:
+                # Environments may hand out their own buffers.
+                steps["observations"].append(np.array(state.observations))
+                steps["actions"].append(np.array(actions))
+            state.observations, rewards, terminations, truncations, _ = envs.step(actions)
+            state.rewards, state.dones = np.array(rewards), terminations | truncations
+            steps["rewards"].append(state.rewards)
+            steps["dones"].append(state.dones)
+            finished = finished + state.dones
+            state.episodes_begun = state.episodes_begun + state.dones
+        bar.update(num_episodes - bar.n)
+
+    stream = _join(state, {name: np.stack(values, axis=1) for name, values in steps.items() if values}, rows)
+    starts = stream["rewards"].shape[1] - len(steps["rewards"]) - state.ahead_counts
+    returns, lengths, ends = cut_episodes(stream["rewards"], stream["dones"], starts, num_episodes)
+    state.keep_ahead(stream, ends)
+    history = None
+    if record:
+        history = {name: left_aligned(values, starts, ends) for name, values in stream.items()}
+        history["rewards"] = history["rewards"].astype(np.float32)
+        history["lengths"] = ends - starts
+    return Rollout(returns, lengths, state, history)
+
+
+def _join(state, new, rows):
+    """The steps that rows were ahead already (right-aligned, so that each row's stream is contiguous) and the new."""
+    ahead = state.ahead_right_aligned()
+    if not new:
+        return ahead
+    return {
+        name: np.concatenate([ahead[name], values], axis=1) if ahead.get(name) is not None else values
+        for name, values in new.items()
+    }

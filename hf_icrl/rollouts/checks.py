@@ -1,0 +1,49 @@
+"""Refuse environments that a model cannot act in, before anything is computed."""
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from hf_icrl.histories import space_to_spec
+
+
+def check_envs(envs, config):
+    """Check that a model with this `config` can act in `envs`.
+
+    Raises:
+        TypeError: `envs` is no vector environment.
+        ValueError: the autoreset mode is not same-step, or a space differs from the model's.
+    """
+    if not isinstance(envs, VectorEnv):
+        what = "a scalar environment" if isinstance(envs, gym.Env) else f"a {type(envs).__name__}"
+        raise TypeError(
+            f"envs is {what}; it must be a gymnasium vector environment: family.make_vec(tasks), or "
+            'gymnasium.make_vec(env_id, num_envs=n, vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})'
+        )
+    mode = (envs.metadata or {}).get("autoreset_mode")
+    if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.SAME_STEP.value):
+        found = getattr(mode, "value", mode)
+        raise ValueError(
+            f"envs resets itself in mode {found!r}; a rollout needs {AutoresetMode.SAME_STEP.value!r}, where the "
+            "observation after an episode's last step is the first of the next episode. For gymnasium's vector "
+            'environments pass vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}'
+        )
+    for name in ("observation_space", "action_space"):
+        expected, found = getattr(config, name), space_to_spec(getattr(envs, f"single_{name}"))
+        if not same_space(expected, found):
+            raise ValueError(
+                f"the model was made for the {name.replace('_', ' ')} {expected}, but the environments have {found}: "
+                "make the environments with the arguments that the model was trained with, or train a model for these"
+            )
+
+
+def same_space(a, b):
+    """Whether two space specs describe the same set of values (numbers compared as float32, which models use)."""
+    if a is None or a.get("type") != b.get("type") or a.keys() != b.keys():
+        return False
+    return all(
+        a[key] == b[key]
+        if isinstance(a[key], str)
+        else np.array_equal(np.asarray(a[key], np.float32), np.asarray(b[key], np.float32))
+        for key in a
+    )

@@ -1,0 +1,152 @@
+"""Figures of merit of in-context learning, as pure functions of the returns.
+
+Shapes: S seeds, N tasks, E episodes. What cannot be told is NaN inside this module and null in a report
+(`null_for_nan`).
+"""
+
+import math
+
+import numpy as np
+
+from hf_icrl.seeding import generator
+
+# Enough resamples that the end points of a 95 % interval are stable to about 1 % of its width.
+_RESAMPLES = 10_000
+# How many drawn values the bootstrap holds at a time.
+_BLOCK = 2_000_000
+
+
+def normalized_returns(returns, oracle, random):
+    """(return - random) / (oracle - random), task by task.
+
+    Args:
+        returns (`np.ndarray` of shape (..., N)): returns, tasks last.
+        oracle, random (sequences of N `float | None`): each task's anchors; None where the family cannot tell.
+
+    Returns:
+        `np.ndarray` of shape (..., N), float64; NaN where an anchor is missing or the oracle is no better than
+        random (then there is nothing to learn and no scale).
+    """
+    oracle, random = _anchors(oracle), _anchors(random)
+    scale = np.where(oracle > random, oracle - random, np.nan)
+    return (np.asarray(returns, np.float64) - random) / scale
+
+
+def bootstrap_interval(values, *, seed=0, confidence=0.95):
+    """Percentile bootstrap interval of the mean (Efron, 1979): the values are resampled with replacement.
+
+    Args:
+        values (`np.ndarray` of shape (N,)): one value a task, all finite.
+        seed (`int`): the resampling has its own generator, so the same values always give the same interval.
+        confidence (`float`): between 0 and 1.
+
+    Returns:
+        `(low, high)`, or `None` for fewer than two values: one task says nothing about how tasks differ.
+    """
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return None
+    rng = generator(seed, "bootstrap")
+    block = max(1, _BLOCK // len(values))
+    means = np.concatenate(
+        [
+            values[rng.integers(len(values), size=(min(block, _RESAMPLES - start), len(values)))].mean(axis=1)
+            for start in range(0, _RESAMPLES, block)
+        ]
+    )
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    # A mean of equal values may round to the other side of them; an interval must hold its own centre.
+    centre = values.mean()
+    return min(float(low), float(centre)), max(float(high), float(centre))
+
+
+def normalized_summary(returns_per_seed, oracle, random, last_episodes, *, seed=0):
+    """Mean over tasks, 95 % interval (bootstrap over tasks) and worst task, over the last episodes.
+
+    Args:
+        returns_per_seed (`np.ndarray` of shape (S, N, E)).
+        oracle, random (sequences of N `float | None`).
+        last_episodes (`int`): over how many of the last episodes, 1 to E.
+
+    Returns:
+        `(summary, per_task)`: `summary` is `{"mean", "ci95": [low, high], "worst"}`, worst being the minimum over
+        tasks of the mean over seeds, or None when no task has a scale; `ci95` is None for a single task.
+        `per_task` holds N `float | None`. Tasks without a scale are left out of the mean.
+    """
+    final = last_mean(returns_per_seed, last_episodes).mean(axis=0)
+    per_task = normalized_returns(final, oracle, random)
+    told = per_task[np.isfinite(per_task)]
+    if not len(told):
+        return None, null_for_nan(per_task)
+    interval = bootstrap_interval(told, seed=seed)
+    summary = {
+        "mean": float(told.mean()),
+        "ci95": None if interval is None else list(interval),
+        "worst": float(told.min()),
+    }
+    return summary, null_for_nan(per_task)
+
+
+def last_mean(returns, last_episodes):
+    """Mean over the last `last_episodes` of the last axis.
+
+    Raises:
+        ValueError: `last_episodes` is not between 1 and the number of episodes.
+    """
+    episodes = returns.shape[-1]
+    if not 1 <= last_episodes <= episodes:
+        raise ValueError(
+            f"last_episodes is {last_episodes}, but there are {episodes} episodes: choose 1 to {episodes}, or roll "
+            f"out for more episodes"
+        )
+    return returns[..., -last_episodes:].mean(axis=-1)
+
+
+def episodes_to_fraction(returns, oracle, *, fraction=0.9, window=5):
+    """After how many episodes the moving mean of a task's return first reaches a share of the oracle's.
+
+    Args:
+        returns (`np.ndarray` of shape (N, E)): mean over seeds.
+        oracle (sequence of N `float | None`).
+        fraction (`float`): the share; the threshold is `oracle - (1 - fraction) * |oracle|`, which is
+            `fraction * oracle` for a positive oracle and can also be reached when the oracle's return is negative.
+        window (`int`): length of the moving mean in episodes.
+
+    Returns:
+        `{"median", "share"}`: the median over tasks (a task that never gets there counts as infinitely late, and an
+        infinite median is None) and the share of tasks that get there. Both None if fewer than `window` episodes
+        were played or no task has an oracle.
+    """
+    returns, oracle = np.asarray(returns, np.float64), _anchors(oracle)
+    told = np.isfinite(oracle)
+    if returns.shape[-1] < window or not told.any():
+        return {"median": None, "share": None}
+    means = np.lib.stride_tricks.sliding_window_view(returns[told], window, axis=-1).mean(axis=-1)
+    oracle = oracle[told]
+    # The tolerance forgives the rounding of a mean of `window` numbers, nothing more.
+    reached = means >= (oracle - (1 - fraction) * np.abs(oracle))[:, None] - 1e-9 * np.abs(oracle)[:, None]
+    got_there = reached.any(axis=1)
+    # The window that starts at episode index i ends with episode number i + window.
+    number = np.where(got_there, reached.argmax(axis=1) + window, np.inf)
+    # The middle value of an even number of tasks may lie between a finite and an infinite one: np.median says inf.
+    median = float(np.median(number))
+    return {"median": median if math.isfinite(median) else None, "share": float(got_there.mean())}
+
+
+def null_for_nan(values):
+    """Nested lists of Python floats with None where an array holds NaN or an infinity: what JSON can say."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    if isinstance(values, list | tuple):
+        return [null_for_nan(v) for v in values]
+    return values if values is None or math.isfinite(values) else None
+
+
+def mean_or_none(values):
+    """Mean of the values that are not None; None if there are none."""
+    told = [v for v in values if v is not None]
+    return float(np.mean(told)) if told else None
+
+
+def _anchors(values):
+    return np.array([np.nan if v is None else v for v in values], np.float64)

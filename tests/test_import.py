@@ -1,0 +1,41 @@
+"""Importing is cheap, and any import order registers the Auto classes and the environments."""
+
+import itertools
+import subprocess
+import sys
+
+import pytest
+
+USE = """
+config = AutoConfig.for_model("algorithm_distillation")
+assert type(config).__module__ == "hf_icrl.models.configuration_algorithm_distillation", type(config)
+env = gymnasium.make("hf_icrl/DarkRoom-v0", goal=(2, 7))
+assert env.reset(seed=0)[0] == 40
+"""
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_import_loads_neither_torch_nor_transformers_nor_gymnasium():
+    code = "import hf_icrl, sys; print([m for m in ('torch', 'transformers', 'gymnasium', 'datasets') if m in sys.modules])"
+    assert run(code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "order",
+    list(itertools.permutations(["import hf_icrl", "from transformers import AutoConfig", "import gymnasium"])),
+)
+def test_any_import_order_registers(order):
+    result = run("\n".join(order) + USE)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_exported_name_resolves():
+    import hf_icrl
+
+    assert all(getattr(hf_icrl, name) is not None for name in hf_icrl.__all__)
+    assert set(hf_icrl.__all__) <= set(dir(hf_icrl))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        hf_icrl.no_such_name  # noqa: B018
