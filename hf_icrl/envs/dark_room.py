@@ -1,5 +1,7 @@
 """DarkRoom: find, and remember over episodes, an unseen goal in an empty room (Laskin et al. 2022, arXiv:2210.14215)."""
 
+import operator
+
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
@@ -125,12 +127,13 @@ class DarkRoomEnv(gym.Env):
         """One step. Returns `(observation, reward, terminated, truncated, {})`."""
         if self._steps is None:
             raise gym.error.ResetNeeded("the episode is over or was never begun; call reset() before step()")
+        action = operator.index(action)
         if not 0 <= action < grid.NUM_ACTIONS:
             raise ValueError(f"action is {action!r}; it must be an integer from 0 to {grid.NUM_ACTIONS - 1}")
         self._row, self._col, reached, terminated, truncated = outcome(
             self._row,
             self._col,
-            int(action),
+            action,
             *self.goal,
             self._steps,
             self.size,

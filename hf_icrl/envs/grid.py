@@ -36,13 +36,6 @@ def move(row, col, action, size):
     return row, col
 
 
-def successors(size):
-    """Int64 array `(size**2, 5)`: the state that each action leads to from each state."""
-    state = np.arange(size * size)[:, None]
-    row, col = move(state // size, state % size, np.arange(NUM_ACTIONS)[None, :], size)
-    return row * size + col
-
-
 def start_cell(start, size):
     """The fixed start as `(row, col)`, or `None` for a start that is drawn anew for every episode."""
     if start == "random":

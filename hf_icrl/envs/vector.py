@@ -78,5 +78,5 @@ def reset_mask(options, num_envs):
 def keys_from_seeds(seeds):
     """Stream keys (uint64, shape `(n,)`) from a list of ints >= 0; scalar and vector environments share this."""
     state = np.array([(s ^ (s >> 64)) & _MASK_64 for s in seeds], dtype=np.uint64)
-    # Twice, so that the neighbouring seeds gymnasium gives to slots end up far apart.
-    return bits(bits(state, 0), 1)
+    # Hashed, so that the neighbouring seeds that gymnasium gives to slots end up far apart.
+    return bits(state, 0)

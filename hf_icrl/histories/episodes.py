@@ -88,13 +88,15 @@ def _tasks(tasks, kind):
                 f"task {task!r} has the entries {sorted(task)}, the features have {sorted(names)}; all tasks of a "
                 "family must have the same entries"
             )
-    try:
-        return pa.array(tasks, type=kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ValueError(
-            f"a task does not fit the type {kind} that history_features made from its task_example ({error}); give an "
-            "example whose numbers are of the most general kind (1.0 rather than 1)"
-        ) from error
+    array = pa.array(tasks, type=kind)
+    # Arrow also cuts 0.5 to 0 where the column is of integers.
+    for task, stored in zip(tasks, array.to_pylist(), strict=True):
+        if stored != task:
+            raise ValueError(
+                f"task {task!r} does not fit the type {kind} that history_features made from its task_example: give an "
+                "example whose numbers are of the most general kind (1.0 rather than 1), and lists rather than tuples"
+            )
+    return array
 
 
 def _check_shapes(batch, features):
@@ -109,7 +111,9 @@ def _check_shapes(batch, features):
     arrays = {name: getattr(batch, name) for name in given} | dict(batch.optional)
     for name, array in arrays.items():
         if array.shape[:2] != (n, steps):
-            raise ValueError(f"{name} has the shape {array.shape}; its first two axes must be {(n, steps)}, as rewards'")
+            raise ValueError(
+                f"{name} has the shape {array.shape}; its first two axes must be {(n, steps)}, as rewards'"
+            )
     schema = features.arrow_schema
     for name in ("observations", "actions", *batch.optional):
         if name not in schema.names:
@@ -117,7 +121,10 @@ def _check_shapes(batch, features):
         width = element_width(schema.field(name).type.value_type)
         if int(np.prod(arrays[name].shape[2:])) != width:
             raise ValueError(f"{name} has the shape {arrays[name].shape}; the features say {width} numbers a step")
+        kind = schema.field(name).type.value_type
+        number = np.dtype((kind.value_type if pa.types.is_fixed_size_list(kind) else kind).to_pandas_dtype())
+        if not np.can_cast(arrays[name].dtype, number, "same_kind"):
+            raise ValueError(f"{name} is of type {arrays[name].dtype}; the features say {number}")
     missing = set(schema.names) - set(batch.optional) - set(COLUMNS)
     if missing:
         raise ValueError(f"the features have the optional columns {sorted(missing)}, which the batch lacks")
-

@@ -73,6 +73,19 @@ def as_spec(space):
     return space_to_spec(space)
 
 
+def check_values(array, spec, what):
+    """Raise `ValueError` if a value of `array` (..., *element) is outside the space `spec`, naming value and space.
+
+    Boxes are not checked: many environments leave theirs now and then.
+    """
+    if spec["type"] == "Box":
+        return
+    limit = np.asarray(spec["n"] if spec["type"] == "Discrete" else spec["nvec"])
+    wrong = (array < 0) | (array >= limit)
+    if wrong.any():
+        raise ValueError(f"{what} hold the value {array[wrong][0]}, which is outside their space {spec}")
+
+
 def check_spec(spec):
     """Raise `ValueError` naming what is wrong with a space spec."""
     kind = spec.get("type") if isinstance(spec, dict) else None

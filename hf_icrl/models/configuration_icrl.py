@@ -1,6 +1,6 @@
 """What the configs of all in-context RL models share."""
 
-import difflib
+import math
 import sys
 from dataclasses import fields
 from typing import Any, Literal
@@ -11,25 +11,17 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import logging
 
 from .space_specs import parse_space
-from .trunk_rules import complete_trunk_config, sliding_window_of
+from .trunk_rules import (
+    LIBRARY_KEYS,
+    check_positions,
+    check_sliding,
+    complete_trunk_config,
+    nearest,
+    sliding_window_of,
+)
 
 logger = logging.get_logger(__name__)
 
-# What transformers itself passes to a config's constructor besides the declared fields. Anything else is a
-# misspelt argument.
-_LIBRARY_KEYS = {
-    "model_type",
-    "torch_dtype",
-    "num_labels",
-    "name_or_path",
-    "_name_or_path",
-    "_commit_hash",
-    "attn_implementation",
-    "experts_implementation",
-    "output_attentions",
-    "per_layer_config",
-    "quantization_config",
-}
 # What `AutoConfig.from_pretrained` may leave over besides misspelt arguments.
 _LOADING_KEYS = {"trust_remote_code", "code_revision", "adapter_kwargs", "_from_auto", "_from_pipeline"}
 
@@ -112,11 +104,149 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs):
         names = {field.name for field in fields(self)}
         for name in kwargs:
-            if name not in _LIBRARY_KEYS:
-                raise TypeError(f"unknown argument {name!r} of {type(self).__name__}{_nearest(name, names)}")
-        self.observation = parse_space(self.observation_space, "observation_space")
+            if name not in LIBRARY_KEYS:
+                raise TypeError(f"unknown argument {name!r} of {type(self).__name__}{nearest(name, names)}")
         self.trunk_config = complete_trunk_config(self.trunk_config, self.tokens_per_step * self.context_length)
         if self.hf_icrl_version is None:
             # The package is not imported where this file runs as a checkpoint's own code.
             self.hf_icrl_version = getattr(sys.modules.get("hf_icrl"), "__version__", None)
         super().__post_init__(**kwargs)
+        # `@strict` calls these again and wraps what they raise; calling them here gives a plain ValueError.
+        self.validate_spaces()
+        self.validate_acting()
+
+    @property
+    def tokens_per_step(self):
+        """Tokens that one environment step becomes: 1 (fused) or 3 (interleaved)."""
+        return 3 if self.token_layout == "interleaved" else 1
+
+    @property
+    def resolved_refill_keep(self):
+        """K in environment steps, the default filled in."""
+        return self.context_length // 2 if self.refill_keep is None else self.refill_keep
+
+    @property
+    def resolved_action_head(self):
+        """`action_head` with "auto" resolved."""
+        if self.action_head != "auto":
+            return self.action_head
+        return "categorical" if parse_space(self.action_space, "action_space").is_discrete else "gaussian"
+
+    @property
+    def resolved_observation_embedding(self):
+        """`observation_embedding` with "auto" resolved."""
+        if self.observation_embedding != "auto":
+            return self.observation_embedding
+        kind = parse_space(self.observation_space, "observation_space").kind
+        if kind == "Box":
+            return "linear"
+        return "row_col" if kind == "MultiDiscrete" or self.observation_grid is not None else "table"
+
+    def validate_spaces(self):
+        """The spaces are ones that the embedding and the head can handle."""
+        observation = parse_space(self.observation_space, "observation_space")
+        action = parse_space(self.action_space, "action_space")
+        if action.kind == "MultiDiscrete":
+            raise ValueError(
+                f"action_space {self.action_space} is a MultiDiscrete, which no head of this library draws from: "
+                "wrap the environment so that its actions are one Discrete (all combinations) or a Box"
+            )
+        embedding, grid = self.resolved_observation_embedding, self.observation_grid
+        fits = {"table": ("Discrete",), "row_col": ("Discrete", "MultiDiscrete"), "linear": ("Box",)}[embedding]
+        if observation.kind not in fits:
+            raise ValueError(
+                f"observation_embedding={embedding!r} embeds {' or '.join(fits)}, but observation_space is "
+                f"{self.observation_space}: use 'auto'"
+            )
+        if grid is not None and (embedding != "row_col" or observation.kind != "Discrete"):
+            raise ValueError(
+                f"observation_grid={grid} describes a Discrete observation embedded as 'row_col', but "
+                f"observation_space is a {observation.kind} embedded as {embedding!r}: leave observation_grid out"
+            )
+        if embedding == "row_col" and observation.kind == "Discrete":
+            if grid is None:
+                raise ValueError(
+                    f"observation_embedding='row_col' of {self.observation_space} needs observation_grid, e.g. [9, 9]"
+                )
+            if min(grid, default=0) < 1 or math.prod(grid) != observation.sizes[0]:
+                raise ValueError(
+                    f"observation_grid={grid} has {math.prod(grid)} cells, but observation_space has "
+                    f"{observation.sizes[0]} values: they must be equal"
+                )
+        for name in ("observation_mean", "observation_std"):
+            values = getattr(self, name)
+            if values is not None and (observation.kind != "Box" or len(values) != observation.flat_size):
+                raise ValueError(
+                    f"{name} has {len(values)} numbers, but observation_space is {observation.describe()}: "
+                    "give one number for each entry of a Box, or leave it out"
+                )
+        if (self.observation_std is not None and min(self.observation_std) <= 0) or self.reward_std <= 0:
+            raise ValueError(
+                f"observation_std={self.observation_std} and reward_std={self.reward_std} must be above 0"
+            )
+        if (self.resolved_action_head == "categorical") != action.is_discrete:
+            raise ValueError(
+                f"action_head={self.action_head!r} does not fit action_space {self.action_space}: Discrete actions "
+                "need 'categorical', Box actions 'gaussian' or 'deterministic'; 'auto' chooses"
+            )
+
+    def validate_acting(self):
+        """The context, the overflow policy and the trunk fit each other."""
+        if self.context_length < 1:
+            raise ValueError(f"context_length={self.context_length}; it must be at least 1 environment step")
+        check_temperature(self.temperature)
+        check_refill_keep(self.refill_keep, self.context_length)
+        num_tokens = self.tokens_per_step * self.context_length
+        check_sliding(sliding_window_of(self.trunk_config), num_tokens, self.overflow)
+        check_positions(self.trunk_config, num_tokens, self.overflow)
+
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """As in transformers, but strict about arguments and lenient about files.
+
+        An entry of a *file* that this version does not know is dropped with a warning (a newer version may have
+        written it); an unknown *argument* is refused, where transformers would pass over it in silence.
+
+        Raises:
+            TypeError: an unknown argument; names the nearest valid one.
+        """
+        names = {field.name for field in fields(cls)}
+        unknown = [key for key in config_dict if key not in names | LIBRARY_KEYS]
+        for key in unknown:
+            logger.warning(
+                f"the config file's entry {key!r} is unknown to {cls.__name__} of this version of hf_icrl and is "
+                f"left out{nearest(key, names)}"
+            )
+        config_dict = {key: value for key, value in config_dict.items() if key not in unknown}
+        if isinstance(config_dict.get("trunk_config"), dict):
+            # A saved trunk is whole: nothing is filled in, and what its own class once accepted stays.
+            trunk = dict(config_dict["trunk_config"])
+            config_dict["trunk_config"] = AutoConfig.for_model(trunk.pop("model_type", "llama"), **trunk)
+        return_unused = kwargs.pop("return_unused_kwargs", False)
+        config, unused = super().from_dict(config_dict, return_unused_kwargs=True, **kwargs)
+        if len(unused) < len(kwargs):
+            # Arguments override the file one by one; now they must fit each other too.
+            config.validate_spaces()
+            config.validate_acting()
+        if return_unused:
+            # AutoModel gives them on to the model's constructor, which refuses what it does not know.
+            return config, unused
+        for name in unused:
+            if name not in _LOADING_KEYS:
+                raise TypeError(f"unknown argument {name!r} of {cls.__name__}{nearest(name, names)}")
+        return config
+
+
+def check_temperature(temperature):
+    """Raise `ValueError` unless `temperature` is a number of at least 0."""
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature={temperature}; it must be 0 (the most probable action) or more, and finite")
+
+
+def check_refill_keep(refill_keep, context_length):
+    """Raise `ValueError` unless `refill_keep` is None or leaves room for a step in the context."""
+    if refill_keep is not None and not 0 <= refill_keep < context_length:
+        raise ValueError(
+            f"refill_keep={refill_keep} must be at least 0 and less than context_length={context_length}: a refilled "
+            "context needs room for new steps"
+        )

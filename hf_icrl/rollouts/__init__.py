@@ -1,0 +1,12 @@
+"""Models acting in environments, and what is measured and shown of it.
+
+`rollout` lets a model act; `evaluate` rolls it out on many tasks and seeds and returns a `Report` (report.json,
+learning_curve.png, replay.mp4). Drawing libraries are imported only when something is drawn.
+"""
+
+from hf_icrl.rollouts.acting import Rollout, rollout
+from hf_icrl.rollouts.acting_state import ActingState, load_state
+from hf_icrl.rollouts.evaluation import evaluate
+from hf_icrl.rollouts.report import Report
+
+__all__ = ["ActingState", "Report", "Rollout", "evaluate", "load_state", "rollout"]

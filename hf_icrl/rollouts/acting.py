@@ -5,14 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
-from hf_icrl.rollouts.acting_state import ActingState, load_state, save_state
+from hf_icrl.naming import check_names
+from hf_icrl.rollouts.acting_state import ActingState, save_state
 from hf_icrl.rollouts.checks import check_envs
 from hf_icrl.rollouts.episodes import cut_episodes, left_aligned
 from hf_icrl.rollouts.given_history import given_history
 from hf_icrl.rollouts.show import curve_html, rollout_text
 from hf_icrl.seeding import derived_seed
 
-__all__ = ["Rollout", "environment_seed", "load_state", "rollout"]
+__all__ = ["Rollout", "environment_seed", "rollout"]
+
+
+_RECORDABLE = ("observations", "actions")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,7 +27,7 @@ class Rollout:
         returns (`np.ndarray` of shape (rows, episodes)): undiscounted return of each episode, float64.
         lengths (`np.ndarray` of shape (rows, episodes)): number of steps of each episode.
         state (`ActingState`): pass it to `rollout(..., state=...)` to go on where this rollout ended.
-        history (`dict[str, np.ndarray]` or `None`): with `record=True`, what was seen and done, row by row:
+        history (`dict[str, np.ndarray]` or `None`): with `record`, what was seen and done, row by row:
             `observations` (rows, T, ...) before each action, `actions` (rows, T, ...), `rewards` (rows, T) float32,
             `dones` (rows, T) bool, and `lengths` (rows,): how many of a row's T steps are real, the rest is zeros.
             `rollout(..., history=this)` begins a new rollout with it as the context.
@@ -82,9 +86,11 @@ def rollout(
         state (`ActingState`, *optional*): go on where an earlier rollout ended (`Rollout.state` or `load_state`).
             Do not reset or step `envs` in between. Seed, row ids and how actions are drawn are the state's.
         history (*optional*): a learning history per row to begin with, as rows of a dataset (each history a
-            contiguous run of episodes, one history per environment) or as the arrays of `Rollout.history`.
+            contiguous run of episodes, one history per environment) or as the arrays of `Rollout.history`. An
+            episode that is unfinished there counts as ended, because the environments begin a new one.
         temperature, overflow, refill_keep (*optional*): override the model's config, see `model.init_rollout`.
-        record (`bool`): keep observations, actions, rewards and dones in `Rollout.history`.
+        record (`bool` or names): keep what was seen and done in `Rollout.history`; names out of "observations" and
+            "actions" keep only these (rewards and dones are there in any case).
         progress (`bool`): show a progress bar if there is a terminal.
 
     Returns:
@@ -101,6 +107,8 @@ def rollout(
         >>> more = hf_icrl.rollout(model, first.state.envs, num_episodes=20, state=first.state)
     """
     check_envs(envs, model.config)
+    record = _RECORDABLE if record is True else tuple(record or ())
+    check_names(record, _RECORDABLE, "name to record")
     if num_episodes < 1:
         raise ValueError(f"num_episodes is {num_episodes}; it must be at least 1")
     if state is None:
@@ -136,10 +144,13 @@ def _begin(model, envs, seed, row_ids, history, drawing):
     model_state = model.init_rollout(rows, seed=seed, row_ids=row_ids, **drawing)
     state = ActingState(model=model_state, seed=int(seed), row_ids=row_ids, episodes_begun=np.zeros(rows, np.int64))
     if history is not None:
-        arrays = given_history(history, rows)
-        model.observe(model_state, **arrays)
-        state.rewards = arrays["rewards"][:, -1]
-        # A history that stops in mid-episode cannot go on in a fresh environment: that episode is over.
+        arrays, lengths = given_history(history, rows, model.config)
+        for length in np.unique(lengths[lengths > 0]):
+            chosen = np.flatnonzero(lengths == length)
+            model.observe(model_state, **{k: v[chosen, :length] for k, v in arrays.items()}, rows=chosen)
+        state.rewards = arrays["rewards"][np.arange(rows), np.maximum(lengths - 1, 0)]
+        # A history that stops in mid-episode cannot go on in a fresh environment: that episode is over. (A row whose
+        # history is empty begins one now; the model does not read its values.)
         state.dones = np.ones(rows, bool)
     return state
 
@@ -150,25 +161,22 @@ def _check_continuation(state, envs, given, record):
             raise ValueError(f"{name}={value!r} was given together with state=, which has its own: leave it out")
     if len(state.row_ids) != envs.num_envs:
         raise ValueError(f"the state has {len(state.row_ids)} rows, but envs has {envs.num_envs} environments")
-    if record and state.ahead_rewards.size and state.ahead_observations is None:
+    if state.ahead_rewards.size and any(getattr(state, f"ahead_{name}") is None for name in record):
         raise ValueError(
-            "record=True, but the rollout that is continued did not record the steps that some rows are ahead: "
-            "record from the beginning, or not at all"
+            f"record={record!r}, but the rollout that is continued did not record that of the steps that some rows "
+            "are ahead: record from the beginning, or not at all"
         )
 
 
 def _act(model, envs, num_episodes, state, record, progress):
-    rows = envs.num_envs
     if envs is not state.envs:
         state.leave_environments()
-        seeds = [
-            environment_seed(state.seed, i, n) for i, n in zip(state.row_ids, state.episodes_begun, strict=True)
-        ]
+        seeds = [environment_seed(state.seed, i, n) for i, n in zip(state.row_ids, state.episodes_begun, strict=True)]
         state.observations, _ = envs.reset(seed=seeds)
         state.envs = envs
         state.episodes_begun = state.episodes_begun + 1
 
-    steps = {"rewards": [], "dones": []} | ({"observations": [], "actions": []} if record else {})
+    steps = {name: [] for name in ("rewards", "dones", *record)}
     finished = state.ahead_dones.sum(axis=1)
     with tqdm(total=num_episodes, desc="acting", unit="episode", disable=None if progress else True) as bar:
         while (least := int(finished.min())) < num_episodes:
@@ -177,9 +185,10 @@ def _act(model, envs, num_episodes, state, record, progress):
                 actions = model.act(state.model, state.observations)
             else:
                 actions = model.act(state.model, state.observations, state.rewards, state.dones)
-            if record:
-                # Environments may hand out their own buffers.
+            # Environments and models may hand out their own buffers: what is kept is copied.
+            if "observations" in steps:
                 steps["observations"].append(np.array(state.observations))
+            if "actions" in steps:
                 steps["actions"].append(np.array(actions))
             state.observations, rewards, terminations, truncations, _ = envs.step(actions)
             state.rewards, state.dones = np.array(rewards), terminations | truncations
@@ -189,19 +198,19 @@ def _act(model, envs, num_episodes, state, record, progress):
             state.episodes_begun = state.episodes_begun + state.dones
         bar.update(num_episodes - bar.n)
 
-    stream = _join(state, {name: np.stack(values, axis=1) for name, values in steps.items() if values}, rows)
+    stream = _join(state, {name: np.stack(values, axis=1) for name, values in steps.items() if values})
     starts = stream["rewards"].shape[1] - len(steps["rewards"]) - state.ahead_counts
     returns, lengths, ends = cut_episodes(stream["rewards"], stream["dones"], starts, num_episodes)
     state.keep_ahead(stream, ends)
     history = None
     if record:
-        history = {name: left_aligned(values, starts, ends) for name, values in stream.items()}
+        history = {name: left_aligned(stream[name], starts, ends) for name in steps}
         history["rewards"] = history["rewards"].astype(np.float32)
         history["lengths"] = ends - starts
     return Rollout(returns, lengths, state, history)
 
 
-def _join(state, new, rows):
+def _join(state, new):
     """The steps that rows were ahead already (right-aligned, so that each row's stream is contiguous) and the new."""
     ahead = state.ahead_right_aligned()
     if not new:

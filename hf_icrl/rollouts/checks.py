@@ -38,12 +38,11 @@ def check_envs(envs, config):
 
 
 def same_space(a, b):
-    """Whether two space specs describe the same set of values (numbers compared as float32, which models use)."""
-    if a is None or a.get("type") != b.get("type") or a.keys() != b.keys():
-        return False
-    return all(
-        a[key] == b[key]
-        if isinstance(a[key], str)
-        else np.array_equal(np.asarray(a[key], np.float32), np.asarray(b[key], np.float32))
-        for key in a
+    """Whether two space specs (dicts) describe the same set of values; bounds are compared as float32."""
+    # Here, because whatever touches models/ loads transformers, and reading a report should not.
+    from hf_icrl.models.space_specs import parse_space
+
+    a, b = parse_space(a, "the model's space"), parse_space(b, "the environments' space")
+    return (a.kind, a.shape, a.sizes) == (b.kind, b.shape, b.sizes) and all(
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in ("low", "high")
     )

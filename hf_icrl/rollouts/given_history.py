@@ -5,36 +5,39 @@ import numpy as np
 _NAMES = ("observations", "actions", "rewards", "dones")
 
 
-def given_history(history, num_envs):
+def given_history(history, num_envs, config):
     """Arrays of shape (num_envs, T, ...) from dataset rows or from arrays.
 
     Args:
-        history: either a mapping with `observations`, `actions`, `rewards`, `dones` (and `lengths`, if the rows are
-            padded) of shape (num_envs, T, ...), such as `Rollout.history`; or the rows of a learning-history dataset
-            (a `datasets.Dataset` or a list of row dicts), one history per environment, in the order of the
-            environments.
+        history: either a mapping with `observations`, `actions`, `rewards`, `dones` of shape (num_envs, T, ...) and,
+            if the rows are padded, `lengths` (num_envs,), such as `Rollout.history`; or the rows of a
+            learning-history dataset (a `datasets.Dataset` or a list of row dicts), one history per environment, in
+            the order of the environments.
         num_envs (`int`).
+        config: the model's config, for the shapes of one observation and one action.
 
     Returns:
-        `dict[str, np.ndarray]` with `observations`, `actions`, `rewards` (float32) and `dones` (bool).
+        `(arrays, lengths)`: `arrays` is a dict of `observations`, `actions`, `rewards` (float32) and `dones` (bool);
+        the first `lengths[i]` steps of row i are real.
 
     Raises:
-        ValueError: the number of histories is not that of the environments, their lengths differ, or the rows are
-            not whole, ordered histories.
+        ValueError: the number of histories is not that of the environments, or the rows are not whole, ordered
+            histories.
     """
-    columns = getattr(history, "column_names", None)
-    if columns is None and isinstance(history, dict):
-        arrays = _from_arrays(history)
-    else:
-        arrays = _from_rows(list(history))
-    rows = len(arrays["rewards"])
-    if rows != num_envs:
+    arrays, lengths = _from_arrays(history) if isinstance(history, dict) else _from_rows(list(history))
+    if len(lengths) != num_envs:
         raise ValueError(
-            f"history holds {rows} histories, but envs has {num_envs} environments: give one history per environment"
+            f"history holds {len(lengths)} histories, but envs has {num_envs} environments: give one history per "
+            "environment"
         )
-    if arrays["rewards"].shape[1] == 0:
+    if not lengths.any():
         raise ValueError("history is empty: leave it out to begin with an empty context")
-    return arrays
+    # A dataset holds an observation of several axes flattened.
+    for name, space in (("observations", config.observation_space), ("actions", config.action_space)):
+        shape = space.get("shape", ())
+        if len(shape) > 1:
+            arrays[name] = arrays[name].reshape(*arrays["rewards"].shape, *shape)
+    return arrays, lengths
 
 
 def _from_arrays(history):
@@ -44,17 +47,19 @@ def _from_arrays(history):
     arrays = {name: np.asarray(history[name]) for name in _NAMES}
     shape = arrays["rewards"].shape
     for name, values in arrays.items():
-        if values.shape[:2] != shape:
+        if values.ndim < 2 or values.shape[:2] != shape:
             raise ValueError(
-                f"history['{name}'] has shape {values.shape} and history['rewards'] {shape}: the first two axes are "
+                f"history[{name!r}] has shape {values.shape} and history['rewards'] {shape}: the first two axes are "
                 "environments and steps, the same for all"
             )
-    if history.get("lengths") is not None:
-        _check_equal(np.asarray(history["lengths"]))
-        arrays = {name: values[:, : int(history["lengths"][0])] for name, values in arrays.items()}
+    lengths = np.asarray(history.get("lengths", np.full(shape[0], shape[1])))
+    if lengths.shape != shape[:1] or (lengths < 0).any() or (lengths > shape[1]).any():
+        raise ValueError(
+            f"history['lengths'] is {lengths.tolist()}; it must hold {shape[0]} numbers from 0 to {shape[1]}"
+        )
     arrays["rewards"] = arrays["rewards"].astype(np.float32)
     arrays["dones"] = arrays["dones"].astype(bool)
-    return arrays
+    return arrays, lengths
 
 
 def _from_rows(rows):
@@ -76,8 +81,8 @@ def _from_rows(rows):
             )
         runs[-1].append(row)
     histories = [_concatenated(run) for run in runs]
-    _check_equal(np.array([len(h["rewards"]) for h in histories]))
-    return {name: np.stack([h[name] for h in histories]) for name in _NAMES}
+    lengths = np.array([len(h["rewards"]) for h in histories], np.int64)
+    return {name: _padded([h[name] for h in histories], lengths) for name in _NAMES}, lengths
 
 
 def _concatenated(run):
@@ -89,9 +94,10 @@ def _concatenated(run):
     return steps | {"dones": dones}
 
 
-def _check_equal(lengths):
-    if len(lengths) and (lengths != lengths[0]).any():
-        other = int(lengths[lengths != lengths[0]][0])
-        raise ValueError(
-            f"the histories have different lengths ({int(lengths[0])} and {other} steps): cut them to one length"
-        )
+def _padded(values, lengths):
+    if not len(values):
+        return np.zeros((0, 0), np.float32)
+    padded = np.zeros((len(values), lengths.max(), *values[0].shape[1:]), values[0].dtype)
+    for row, value in zip(padded, values, strict=True):
+        row[: len(value)] = value
+    return padded

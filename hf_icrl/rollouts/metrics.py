@@ -142,11 +142,5 @@ def null_for_nan(values):
     return values if values is None or math.isfinite(values) else None
 
 
-def mean_or_none(values):
-    """Mean of the values that are not None; None if there are none."""
-    told = [v for v in values if v is not None]
-    return float(np.mean(told)) if told else None
-
-
 def _anchors(values):
     return np.array([np.nan if v is None else v for v in values], np.float64)

@@ -1,0 +1,180 @@
+"""Collect learning histories into a folder."""
+
+import errno
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from hf_icrl.dataset_builders.collection import Collection
+from hf_icrl.dataset_builders.plan import CollectionPlan
+from hf_icrl.dataset_builders.shards import (
+    complete,
+    is_complete,
+    locked,
+    missing_shards,
+    read_request,
+    remove_temporary_files,
+    write_request,
+)
+from hf_icrl.dataset_builders.workers import write_shards
+from hf_icrl.files import check_writable
+
+
+def collect(
+    family,
+    source,
+    *,
+    output_dir,
+    histories_per_task,
+    episodes,
+    env_kwargs=None,
+    source_params=None,
+    seed=0,
+    split_seed=0,
+    held_out=0.2,
+    validation=0,
+    tasks="train",
+    num_proc=1,
+    histories_per_shard=None,
+    command=None,
+    progress=True,
+):
+    """Run a source algorithm on the tasks of a family and write the learning histories to `output_dir`.
+
+    The folder is one that `datasets.load_from_disk` opens, memory-mapped, with `history_info.json` beside the shards.
+    Interrupted, the same call goes on at the first missing shard; in a finished folder it returns at once. The data
+    files are the same bytes whatever `num_proc`, interrupted or not. Nothing is written outside `output_dir`.
+
+    Args:
+        family (`str` or `hf_icrl.tasks.TaskFamily`): the task family, or its name with `env_kwargs`.
+        source (`str` or `hf_icrl.sources.Source`): the source algorithm, or its name with `source_params`.
+        output_dir (`str` or `Path`): a new or empty folder, or one that the same call has begun or finished.
+        histories_per_task (`int`): runs of the source on each task.
+        episodes (`int`): episodes of each run.
+        env_kwargs (`dict`, *optional*): environment arguments that all tasks share.
+        source_params (`dict`, *optional*): parameters of the source.
+        seed (`int`, *optional*, defaults to 0): with a history's id it decides all that is random in the history.
+        split_seed (`int`, *optional*, defaults to 0), held_out (`float`, `int` or `list`, *optional*, defaults to
+            0.2): the split, see `TaskFamily.split`.
+        validation (`int`, *optional*, defaults to 0): train tasks to set aside for choices that held-out tasks must
+            not make (`hf_icrl.tasks.validation_split`); no history is collected on them.
+        tasks (`str`, *optional*, defaults to `"train"`): which tasks to collect on, `"train"` or `"held_out"`.
+        num_proc (`int`, *optional*, defaults to 1): processes.
+        histories_per_shard (`int`, *optional*): histories of one file; by default so many that it has about 2**18 steps.
+        command (`str`, *optional*): recorded as the command that made the data.
+        progress (`bool`, *optional*, defaults to `True`): say what will be done, and show a bar (in a terminal).
+
+    Returns:
+        [`Collection`]: shows itself in a notebook; `.dataset`, `.info`, `.returns`.
+
+    Raises:
+        ValueError: a bad argument, a folder that holds something else, or a collection begun with other arguments
+            (the first one that differs is named, with both values).
+        OSError: the folder cannot be written, the disk is full or too small, or another process collects there.
+        RuntimeError: a process died. In each case finished shards stay, and nothing else is touched.
+    """
+    folder = Path(output_dir)
+    if isinstance(num_proc, bool) or not isinstance(num_proc, int) or num_proc < 1:
+        raise ValueError(f"num_proc is {num_proc!r}; it must be a number of processes of at least 1")
+    plan = CollectionPlan(
+        family,
+        source,
+        env_kwargs=env_kwargs,
+        source_params=source_params,
+        histories_per_task=histories_per_task,
+        episodes=episodes,
+        seed=seed,
+        split_seed=split_seed,
+        held_out=held_out,
+        validation=validation,
+        tasks=tasks,
+        histories_per_shard=histories_per_shard,
+    )
+    begun = read_request(folder)
+    if begun is not None:
+        _check_same_arguments(begun["arguments"], plan.request, folder)
+        if is_complete(plan, folder):
+            _say(progress, f"{folder} is collected already; nothing to do")
+            return Collection(folder, new_shards=0)
+        _check_same_code(begun["code"], plan.code, folder)
+    plan.features  # noqa: B018  (a source or a task that does not fit is found before anything is written)
+    check_writable(folder)
+    with locked(folder):
+        remove_temporary_files(folder)
+        if begun is None:
+            write_request(plan, folder)
+        missing = missing_shards(plan, folder)
+        _say(progress, _announcement(plan, folder, len(missing)))
+        _check_room(plan, folder, len(missing))
+        with tqdm(
+            desc="collecting",
+            unit=" histories",
+            total=plan.num_histories,
+            initial=plan.num_histories - sum(len(plan.histories_of(s)) for s in missing),
+            disable=None if progress else True,
+        ) as bar:
+            try:
+                with closing(write_shards(plan, folder, missing, num_proc)) as written:
+                    for shard in written:
+                        bar.update(len(plan.histories_of(shard)))
+            finally:
+                remove_temporary_files(folder)
+        complete(plan, folder, command)
+    return Collection(folder, new_shards=len(missing))
+
+
+def _check_same_arguments(begun, now, folder):
+    for name, old, new in _differences(begun, now):
+        raise ValueError(
+            f"{folder} was begun with {name} = {old!r}, now it is {new!r}; use the same value to go on, or another "
+            "output_dir to start afresh"
+        )
+
+
+def _differences(old, new, prefix=""):
+    for key in [*old, *(k for k in new if k not in old)]:
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            yield f"{prefix}{key}", a, b
+
+
+def _check_same_code(begun, now, folder):
+    if begun != now:
+        raise ValueError(
+            f"{folder} was begun by another version of the code that generates histories (digest {begun}, now {now}), "
+            "and one data set must not mix two: delete the folder, or choose another output_dir"
+        )
+
+
+def _announcement(plan, folder, num_missing):
+    there = plan.num_shards - num_missing
+    text = (
+        f"collecting {plan.num_histories:,} histories ({len(plan.tasks)} {plan.split} tasks x "
+        f"{plan.histories_per_task}) of {plan.episodes:,} episodes: at most {plan.max_transitions:,} transitions, "
+        f"{_size(plan.max_bytes())}, in {plan.num_shards} shards of {folder}"
+    )
+    return text + (f"; {there} shards are there already" if there else "")
+
+
+def _check_room(plan, folder, num_missing):
+    needed = plan.max_bytes() * num_missing // plan.num_shards
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"{folder} has {_size(free)} free, the {num_missing} missing shards may need {_size(needed)}: free some "
+            "space, choose another output_dir, or collect fewer histories",
+        )
+
+
+def _size(num_bytes):
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.1f} GB"
+
+
+def _say(progress, text):
+    if progress:
+        print(text, flush=True)

@@ -1,0 +1,214 @@
+"""What is to be collected, decided before anything is: tasks, history ids, shards, columns. The same for the files
+of `collect` and for the `LearningHistories` builder."""
+
+import hashlib
+import json
+from functools import cached_property
+
+import hf_icrl
+from hf_icrl.dataset_builders.code_digest import code_digest
+from hf_icrl.histories.episodes import episodes_table
+from hf_icrl.histories.schema import COLUMNS, element_width, history_features
+from hf_icrl.histories.spaces import check_values, space_to_spec
+from hf_icrl.naming import nearest
+from hf_icrl.sources import make_source
+from hf_icrl.tasks import task_family, validation_split
+
+# About how many steps a shard has: enough to batch many histories, small enough to lose little when interrupted.
+STEPS_PER_SHARD = 2**18
+# Which tasks histories may be collected on. There is no "validation": those tasks are for rollouts.
+TASK_SETS = ("train", "held_out")
+
+
+class CollectionPlan:
+    """Everything that the bits of a collection depend on. See `hf_icrl.collect` for the arguments.
+
+    History `h` is one run of the source on task `h % number of tasks`, and its bits depend only on the source, that
+    task, `seed` and `h`; shard `s` holds the histories from `s * histories_per_shard` on.
+
+    Attributes:
+        family, source: the resolved objects.
+        all_tasks (`dict`): the lists "train" (without the validation tasks), "validation" and "held_out".
+        tasks (`list[dict]`): those of them that histories are collected on; `split` says which.
+        request (`dict`): all arguments as JSON values, defaults filled in, by argument name.
+    """
+
+    def __init__(
+        self,
+        family,
+        source,
+        *,
+        env_kwargs=None,
+        source_params=None,
+        histories_per_task,
+        episodes,
+        seed=0,
+        split_seed=0,
+        held_out=0.2,
+        validation=0,
+        tasks="train",
+        histories_per_shard=None,
+    ):
+        self.family = _resolved(family, env_kwargs, task_family, "family", "env_kwargs")
+        self.source = _resolved(source, source_params, make_source, "source", "source_params")
+        if tasks not in TASK_SETS:
+            raise ValueError(f"tasks is {tasks!r}: {nearest(tasks, TASK_SETS)}")
+        self.split = tasks
+        self.histories_per_task = _integer(histories_per_task, "histories_per_task", 1)
+        self.episodes = _integer(episodes, "episodes", 1)
+        self.seed, self.split_seed = _integer(seed, "seed", 0), _integer(split_seed, "split_seed", 0)
+        train, held_out_tasks = self.family.split(seed=self.split_seed, held_out=held_out)
+        train, validation_tasks = validation_split(train, validation, seed=self.split_seed)
+        self.all_tasks = {"train": train, "validation": validation_tasks, "held_out": held_out_tasks}
+        self.tasks = self.all_tasks[tasks]
+        if not self.tasks:
+            raise ValueError(f"there are no {tasks} tasks: held_out is {held_out!r} and validation {validation!r}")
+        if histories_per_shard is None:
+            histories_per_shard = max(1, STEPS_PER_SHARD // (self.episodes * self.family.horizon))
+        self.histories_per_shard = _integer(histories_per_shard, "histories_per_shard", 1)
+        self.request = {
+            "family": self.family.name,
+            "env_kwargs": self.family.env_kwargs,
+            "source": self.source.name,
+            "source_params": self.source.params,
+            "histories_per_task": self.histories_per_task,
+            "episodes": self.episodes,
+            "seed": self.seed,
+            "split_seed": self.split_seed,
+            "held_out": list(held_out) if isinstance(held_out, tuple) else held_out,
+            "validation": validation,
+            "tasks": tasks,
+            "histories_per_shard": self.histories_per_shard,
+        }
+        try:
+            json.dumps(self.request, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the arguments of a collection must be JSON values: {error}") from error
+
+    @property
+    def num_histories(self):
+        return self.histories_per_task * len(self.tasks)
+
+    @property
+    def num_shards(self):
+        return -(-self.num_histories // self.histories_per_shard)
+
+    @property
+    def max_transitions(self):
+        """Steps in all if no episode ends before the horizon."""
+        return self.num_histories * self.episodes * self.family.horizon
+
+    def histories_of(self, shard):
+        """The history ids of a shard, a `range`."""
+        first = shard * self.histories_per_shard
+        return range(first, min(first + self.histories_per_shard, self.num_histories))
+
+    def task_of(self, history_id):
+        """The task of a history: neighbours have different ones, so that every shard shows all tasks."""
+        return self.tasks[history_id % len(self.tasks)]
+
+    @cached_property
+    def code(self):
+        """Digest of the code that makes the bits."""
+        return code_digest(type(self.family), type(self.source))
+
+    @cached_property
+    def digest(self):
+        """Digest of the code and of all arguments: collections with the same digest have the same bits."""
+        text = json.dumps([self.code, self.request], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def spaces(self):
+        """`{"observation_space": spec, "action_space": spec}`."""
+        envs = self.family.make_vec(self.tasks[:1])
+        specs = {
+            "observation_space": space_to_spec(envs.single_observation_space),
+            "action_space": space_to_spec(envs.single_action_space),
+        }
+        envs.close()
+        return specs
+
+    @cached_property
+    def features(self):
+        """The `datasets.Features` of the collection."""
+        # One episode tells which optional columns the source records.
+        probe = self.source.generate(self.family, self.tasks[:1], [0], 1, self.seed)
+        spaces = self.spaces.values()
+        return history_features(*spaces, task_example=self.tasks[0], optional=tuple(probe.optional))
+
+    def table(self, shard):
+        """Generate the histories of a shard: a `pyarrow.Table` of episodes."""
+        ids = self.histories_of(shard)
+        tasks = [self.task_of(h) for h in ids]
+        batch = self.source.generate(self.family, tasks, list(ids), self.episodes, self.seed)
+        check_values(batch.observations, self.spaces["observation_space"], f"observations of {self.source.name}")
+        check_values(batch.actions, self.spaces["action_space"], f"actions of {self.source.name}")
+        return episodes_table(
+            batch, self.features, env_id=self.family.env_id, source=self.source.name, split=self.split
+        )
+
+    def max_bytes(self):
+        """About how many bytes the shards take if no episode ends before the horizon."""
+        schema = self.features.arrow_schema
+        step, row = 0, 0
+        for field in schema:
+            if field.name in ("env_id", "source", "split"):
+                row += 4 + len({"env_id": self.family.env_id, "source": self.source.name}.get(field.name, self.split))
+            elif field.name == "task":
+                row += 8 + 2 * len(json.dumps(self.tasks[0]))
+            elif field.name in COLUMNS[:2] or field.name == "final_observation":
+                row += _bytes(field.type)
+            elif field.name not in ("terminated", "truncated"):
+                row += 4
+                step += _bytes(field.type.value_type)
+        return self.max_transitions * step + self.num_histories * self.episodes * row
+
+    def info(self, num_transitions, num_bytes, command):
+        """What `history_info.json` says."""
+        return {
+            "package_version": hf_icrl.__version__,
+            "family": self.family.name,
+            "env_id": self.family.env_id,
+            "env_kwargs": self.family.env_kwargs,
+            **self.spaces,
+            "source": {
+                "name": self.source.name,
+                "params": self.source.params,
+                "description": self.source.describe(),
+            },
+            "seed": self.seed,
+            "split": {"seed": self.split_seed, "held_out": self.request["held_out"]},
+            "tasks": self.all_tasks,
+            "collected_on": self.split,
+            "histories_per_task": self.histories_per_task,
+            "episodes": self.episodes,
+            "num_histories": self.num_histories,
+            "num_transitions": num_transitions,
+            "num_bytes": num_bytes,
+            "code": self.code,
+            "command": command,
+        }
+
+
+def _resolved(given, params, make, what, params_name):
+    """The family or source `given` by name and parameters, or as it is."""
+    if isinstance(given, str):
+        return make(given, **(params or {}))
+    if params:
+        raise ValueError(
+            f"{params_name} {params!r} is given beside a {what} that is an object already ({given!r}); give the "
+            f"{what}'s name with {params_name}, or the object alone"
+        )
+    return given
+
+
+def _integer(value, name, low):
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
+        raise ValueError(f"{name} is {value!r}; it must be an integer of at least {low}")
+    return int(value)
+
+
+def _bytes(kind):
+    number = getattr(kind, "value_type", kind)
+    return element_width(kind) * number.bit_width // 8

@@ -1,0 +1,69 @@
+"""`history_info.json`: what stands beside the histories, so that from a dataset alone its tasks can be rebuilt."""
+
+from pathlib import Path
+
+from hf_icrl.files import read_json, write_json
+
+INFO_FILENAME = "history_info.json"
+# What a collection that is under way was asked for (see `hf_icrl.dataset_builders.shards`).
+REQUEST_FILENAME = "collection.json"
+FORMAT_VERSION = 1
+
+
+def write_info(folder, info):
+    """Write `info` as `history_info.json` into `folder`, atomically. Infinite bounds of a Box are written as text."""
+    write_json(Path(folder) / INFO_FILENAME, {"format_version": FORMAT_VERSION, **_spaces(info, _to_json)})
+
+
+def read_info(folder):
+    """The content of `history_info.json` in `folder`, as it was given to `write_info`.
+
+    Raises:
+        FileNotFoundError: there is none; the message says what the folder seems to be.
+        ValueError: it is no JSON, or of a newer format than this version reads.
+    """
+    path = Path(folder) / INFO_FILENAME
+    if not path.is_file():
+        hint = (
+            "its collection was interrupted: run the same `hf-icrl collect` again"
+            if (Path(folder) / REQUEST_FILENAME).is_file()
+            else "point to a folder made by `hf-icrl collect`"
+        )
+        raise FileNotFoundError(f"{path} does not exist, so this folder holds no finished learning histories; {hint}")
+    info = read_json(path)
+    version = info.pop("format_version", None) if isinstance(info, dict) else None
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has the format version {version!r}, this version of hf_icrl reads {FORMAT_VERSION}: "
+            "update hf_icrl, or collect the histories again"
+        )
+    return _spaces(info, _from_json)
+
+
+def load_histories(folder):
+    """Open collected histories: `(dataset, info)`, the dataset memory-mapped.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_info`; the dataset itself is checked by whoever reads its rows.
+    """
+    from datasets import load_from_disk
+
+    info = read_info(folder)
+    return load_from_disk(str(folder), keep_in_memory=False), info
+
+
+def _spaces(info, convert):
+    specs = {name: info[name] for name in ("observation_space", "action_space") if name in info}
+    bounds = ("low", "high")
+    return info | {
+        name: {key: [convert(x) for x in value] if key in bounds else value for key, value in spec.items()}
+        for name, spec in specs.items()
+    }
+
+
+def _to_json(bound):
+    return str(bound) if bound in (float("inf"), float("-inf")) else bound
+
+
+def _from_json(bound):
+    return float(bound)

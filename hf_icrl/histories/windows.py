@@ -1,0 +1,185 @@
+"""Windows of learning histories, the training data of every sequence model here."""
+
+import warnings
+
+import numpy as np
+import torch
+
+from hf_icrl.histories.columns import FlatColumn, FlatOffsets, flat_values
+from hf_icrl.histories.validation import HistoryIndex, validate_histories
+from hf_icrl.histories.window_draws import WindowDraws
+
+# Value of `previous_dones`, and of integer `previous_actions`, where a history truly begins: there is no such step.
+NONE = -1
+
+
+class HistoryWindows(torch.utils.data.Dataset):
+    """A map-style torch dataset of windows of `length` steps, drawn from learning histories.
+
+    Window `i` is a pure function of `(seed, i)` and the data: nothing has to be stored to resume a training run. Every
+    valid window start is equally likely, so a history weighs as much as it has windows, `len(history) - length + 1`,
+    and windows begin anywhere, at a history's true start too. They cross episode borders, never history borders.
+
+    Each item is a dict of torch tensors, what an agent knows when it must act and what the source did then:
+
+    | key | shape | meaning at step t of the window |
+    |---|---|---|
+    | `observations` | (L, ...) | the observation before the action |
+    | `previous_actions` | (L, ...) | the action of step t - 1 |
+    | `previous_rewards` | (L,) float32 | what that action earned |
+    | `previous_dones` | (L,) int64 | 1 if it ended an episode (terminated or truncated), else 0 |
+    | `labels` | (L, ...) | the action taken at t |
+
+    Discrete and MultiDiscrete values are int64, Box values float32 (images uint8). A window cut from the middle of a
+    history knows its true predecessor. At a history's true start there is none: `previous_dones` is -1,
+    `previous_rewards` 0, `previous_actions` -1 (0 for Box).
+
+    Args:
+        dataset (`datasets.Dataset`): learning histories, see `validate_histories`. It stays memory-mapped; this object
+            holds 24 bytes a history and nothing a step or an episode.
+        length (`int`): steps of a window.
+        num_windows (`int`): the length of this dataset, enough for the whole training run (one epoch).
+        seed (`int`): which windows.
+
+    Raises:
+        ValueError: no history is as long as a window (histories that are too short are left out with a warning if
+            others are long enough), or the dataset holds no learning histories.
+    """
+
+    def __init__(self, dataset, *, length, num_windows, seed=0):
+        for name, value in (("length", length), ("num_windows", num_windows)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} is {value!r}; it must be an integer of at least 1")
+        self.dataset = dataset
+        self.length = int(length)
+        self.num_windows = int(num_windows)
+        self.seed = int(seed)
+        index = validate_histories(dataset)
+        longest, short = int(index.lengths.max()), int((index.lengths < length).sum())
+        if longest < length:
+            raise ValueError(
+                f"a window of {length} steps is longer than every history: the longest has {longest} steps; use a "
+                f"length of at most {longest}, or collect histories of more episodes"
+            )
+        if short:
+            warnings.warn(
+                f"{short} of {len(index.lengths)} histories are shorter than a window of {length} steps and are never "
+                "drawn",
+                stacklevel=2,
+            )
+        self._open(index)
+
+    def _open(self, index):
+        """Look at the dataset's memory. Called again in a process that got this object by spawning."""
+        self._index = index
+        self._draws = WindowDraws(index.lengths, self.length, self.seed)
+        batches = [batch for batch in self.dataset.data.to_batches() if batch.num_rows]
+        self._first_row = np.cumsum([0, *(batch.num_rows for batch in batches)])
+        columns = {}
+        for name in ("observations", "actions", "rewards"):
+            columns[name] = FlatColumn([flat_values(batch[name]) for batch in batches], self.length)
+        self._observations, self._actions, self._rewards = columns.values()
+        self._first_step = np.cumsum([0, *(len(piece) for piece in self._rewards.pieces)])
+        self._offsets = FlatOffsets([batch["rewards"].offsets.to_numpy() for batch in batches])
+        # What `previous_actions` holds where there is no predecessor.
+        self._no_action = NONE if self._actions.dtype == np.int64 else 0
+
+    def __getstate__(self):
+        # The views hold addresses of this process; a dataset travels as the names of its memory-mapped files.
+        kept = ("dataset", "length", "num_windows", "seed")
+        return {name: getattr(self, name) for name in kept} | {"rows": self._index.rows, "steps": self._index.steps}
+
+    def __setstate__(self, state):
+        index = HistoryIndex(state.pop("rows"), state.pop("steps"))
+        self.__dict__.update(state)
+        self._open(index)
+
+    def __repr__(self):
+        return f"HistoryWindows({len(self)} windows of {self.length} steps, seed {self.seed}, {self._index!r})"
+
+    def __len__(self):
+        return self.num_windows
+
+    def __getitem__(self, index):
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices):
+        """The windows `indices` (list of `int`), a list of dicts; see the class. One gather serves them all."""
+        indices = np.asarray(indices, np.int64)
+        if len(indices) and not (-len(self) <= indices.min() and indices.max() < len(self)):
+            raise IndexError(f"window index out of range: there are {len(self)} windows, asked for {indices.tolist()}")
+        columns = self._batch(np.where(indices < 0, indices + len(self), indices))
+        rows = zip(*(torch.from_numpy(column).unbind(0) for column in columns), strict=True)
+        # Written out, since it is a quarter of the time of a window and `dict(zip(...))` takes four times as long.
+        return [
+            {
+                "observations": observations,
+                "previous_actions": actions,
+                "previous_rewards": rewards,
+                "previous_dones": dones,
+                "labels": labels,
+            }
+            for observations, actions, rewards, dones, labels in rows
+        ]
+
+    def _batch(self, indices):
+        """The five arrays of a batch, in the order of the class's table, each of shape (B, length, ...)."""
+        history, offset = self._draws(indices)
+        start = self._index.steps[history] + offset  # over the whole dataset
+        first = offset == 0
+        chunk = np.searchsorted(self._first_step, start, side="right") - 1
+        step = start - self._first_step[chunk]
+        # Wholly inside one chunk, together with the step before: all but a few of the windows.
+        inside = (step > 0) & (start + self.length <= self._first_step[chunk + 1])
+        crossing = np.flatnonzero(~inside)
+        where = (history, chunk, step)
+        if len(crossing):
+            # So that one gather still serves the whole batch, the others stand in for these; their rows follow below.
+            stand_in = np.where(inside, np.arange(len(start)), inside.argmax())
+            where = tuple(array[stand_in] for array in where)
+        some_inside = len(crossing) < len(start)
+
+        def gather(column, shift, fill=None):
+            """Runs that begin `shift` (0 or -1) steps from the windows' starts; `fill` where there is no such step."""
+            runs = column.gather(where[1], where[2] + shift) if some_inside else column.empty(len(start))
+            for row in crossing:
+                skip = int(shift == -1 and first[row])
+                at = start[row] + shift + skip
+                piece = np.searchsorted(self._first_step, at, side="right") - 1
+                column.copy_across(piece, at - self._first_step[piece], runs[row, skip:])
+            if shift == -1:
+                runs[first, 0] = fill
+            return runs
+
+        dones = np.zeros((len(start), self.length), np.int64)
+        if some_inside:
+            self._mark_dones(dones, *where)
+        for row in crossing:
+            dones[row] = 0
+            self._mark_dones_across(dones[row], chunk[row], step[row])
+        dones[first, 0] = NONE
+        return (
+            gather(self._observations, 0),
+            gather(self._actions, -1, self._no_action),
+            gather(self._rewards, -1, 0.0),
+            dones,
+            gather(self._actions, 0),
+        )
+
+    def _mark_dones(self, dones, history, chunk, step):
+        """Write 1 into `dones` (B, length) at every first step of an episode, for windows inside their chunks."""
+        # The history's rows in this chunk; no other episode can begin in the window.
+        low = np.maximum(self._index.rows[history] - self._first_row[chunk], 0)
+        high = np.minimum(self._index.rows[history + 1] - self._first_row[chunk], self._offsets.rows[chunk])
+        row = self._offsets.first_row_from(chunk, step, low, high)
+        window, at = self._offsets.row_starts_until(chunk, step + self.length, row, high)
+        dones[window, at - step[window]] = 1
+
+    def _mark_dones_across(self, dones, chunk, step):
+        """The same for one window (length,) that may go on in the next chunks."""
+        position = -step  # of the chunk's first step, in the window
+        while position < self.length:
+            starts = self._offsets.of_chunk(chunk) + position
+            dones[starts[(starts >= 0) & (starts < self.length)]] = 1
+            position = position + len(self._rewards.pieces[chunk])
+            chunk += 1

@@ -1,0 +1,256 @@
+"""Acting: a trained model in a loop with environments, row by row independent, with a key-value cache."""
+
+import contextlib
+
+import numpy as np
+import torch
+
+from .configuration_icrl import check_refill_keep, check_temperature
+from .rollout_state import (
+    RolloutState,
+    checked_dones,
+    checked_rewards,
+    checked_row_ids,
+    new_cache,
+    to_numpy,
+)
+from .trunk_rules import check_positions, check_sliding, sliding_window_of
+
+# Sliding-window rows take a given history in chunks of this many steps.
+_CHUNK_STEPS = 16
+
+
+class ActingMixin:
+    """`init_rollout`, `act`, `observe` and `load_rollout` for a model of the family.
+
+    The model gives `forward` (the four inputs, `past_key_values`, ...), `config`, `trunk`, `head` and the parsed
+    `observation_space` and `action_space`.
+    """
+
+    def init_rollout(self, batch_size, seed=0, row_ids=None, temperature=None, overflow=None, refill_keep=None):
+        """A fresh state for acting in `batch_size` environments.
+
+        Args:
+            batch_size (`int`): rows.
+            seed (`int`): of the drawing of actions, 0 <= seed < 2**64.
+            row_ids (*optional*): one integer >= 0 a row, default 0, 1, 2, ...; the actions of a row depend only on
+                (seed, row id) and on what the row sees, never on its neighbours or its place.
+            temperature, overflow, refill_keep (*optional*): override the config's.
+
+        Returns:
+            [`RolloutState`].
+
+        Raises:
+            ValueError: an argument out of its range, or an overflow policy that the trunk cannot follow.
+        """
+        config = self.config
+        overflow = config.overflow if overflow is None else overflow
+        temperature = config.temperature if temperature is None else temperature
+        if refill_keep is None:
+            refill_keep = config.resolved_refill_keep
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}; it must be at least 1")
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"seed={seed}; it must be at least 0 and less than 2**64")
+        if overflow not in ("refill", "slide"):
+            raise ValueError(f"overflow={overflow!r}; it must be 'refill' or 'slide'")
+        check_temperature(temperature)
+        check_refill_keep(refill_keep, config.context_length)
+        window = sliding_window_of(config.trunk_config)
+        num_tokens = config.context_length * config.tokens_per_step
+        check_sliding(window, num_tokens, overflow)
+        check_positions(config.trunk_config, num_tokens, overflow)
+        implementation = self.trunk.config._attn_implementation
+        if implementation not in ("sdpa", "eager"):
+            raise ValueError(
+                f"the trunk's attention implementation is {implementation!r}, which cannot mask rows of different "
+                "lengths; call model.set_attn_implementation('sdpa') before acting"
+            )
+        ids = np.arange(batch_size) if row_ids is None else checked_row_ids(row_ids, batch_size)
+        return RolloutState(
+            batch_size=int(batch_size),
+            seed=int(seed),
+            row_ids=ids.astype(np.int64),
+            temperature=temperature,
+            overflow=overflow,
+            refill_keep=int(refill_keep),
+            context_length=config.context_length,
+            spaces=(self.observation_space, self.action_space),
+            cache=new_cache(
+                config.trunk_config,
+                batch_size,
+                num_tokens,
+                window if overflow == "slide" else None,
+                _CHUNK_STEPS * config.tokens_per_step,
+            ),
+        )
+
+    def load_rollout(self, state_dict):
+        """The state that `state.state_dict()` described; acting goes on with the same bits.
+
+        Raises:
+            ValueError: it belongs to a model with another context, trunk or space, or is not whole.
+        """
+        metadata = state_dict.get("metadata")
+        if not isinstance(metadata, dict) or metadata.get("format") != 1:
+            raise ValueError("this is no rollout state of a known format: load what state.state_dict() returned")
+        state = self.init_rollout(
+            metadata["batch_size"],
+            seed=int(metadata["seed"]),
+            temperature=metadata["temperature"],
+            overflow=metadata["overflow"],
+            refill_keep=metadata["refill_keep"],
+        )
+        mine = state.metadata()
+        for name, value in mine.items():
+            if metadata.get(name) != value:
+                raise ValueError(
+                    f"the rollout state has {name}={metadata.get(name)!r}, this model {value!r}: load it with the "
+                    "model that made it"
+                )
+        state.load_state_dict(state_dict, self.device)
+        return state
+
+    @torch.no_grad()
+    def act(self, state, observations, rewards=None, dones=None):
+        """Choose an action for every row.
+
+        Args:
+            state ([`RolloutState`]): changed in place (not at all if an error is raised).
+            observations: (rows, ...), NumPy or tensor: what each row's environment shows now; after an autoreset the
+                first observation of the next episode.
+            rewards, dones: (rows,), what each row's last action earned, and whether it ended the episode, by
+                termination or truncation. Left out at the first step (and after `observe`, which knows them); the
+                values of rows that begin a history are not read.
+
+        Returns:
+            `np.ndarray`: int64 (rows,) for Discrete, float32 (rows, *shape), clipped, for Box.
+
+        Raises:
+            ValueError: an observation outside the space of the model (value and space are named), wrong shapes, or
+                missing rewards.
+        """
+        inputs = state.next_inputs(to_numpy(observations), rewards, dones)
+        rows = np.arange(state.batch_size)
+        with self._acting():
+            if state.overflow == "refill":
+                full = np.flatnonzero(state.cache.lengths >= state.context_length * self.config.tokens_per_step)
+                if full.size:
+                    self._fill(state, full, np.full(len(full), state.refill_keep))
+            inputs = {name: value[:, None] for name, value in inputs.items()}
+            logits = self._append(state, inputs)
+        actions = self.head.draw(logits, state.temperature, state.seed, state.row_ids, state.draws)
+        state.remember(rows, inputs)
+        state.last_actions = actions.copy()
+        state.outcome_known[:] = False
+        return actions
+
+    @torch.no_grad()
+    def observe(self, state, observations, actions, rewards, dones, rows=None):
+        """Append a given history to the context, as if the model had acted it; then acting goes on from there.
+
+        Args:
+            state ([`RolloutState`]): changed in place (not at all if an error is raised).
+            observations: (rows, T, ...): what was shown at each step.
+            actions: (rows, T) or (rows, T, *shape): the actions taken.
+            rewards, dones: (rows, T): what each action earned, and whether it ended the episode.
+            rows (*optional*): the rows that these histories are given to, default all.
+
+        The last reward and done are remembered: the next `act` takes the observations alone. Rows of different
+        lengths are several calls.
+
+        Raises:
+            ValueError: values outside the spaces, wrong shapes, or a row that has acted and not yet been told what
+                its last action earned.
+        """
+        rows = np.arange(state.batch_size) if rows is None else state.checked_rows(rows)
+        dones = to_numpy(dones)
+        if dones.ndim != 2 or len(dones) != len(rows):
+            raise ValueError(f"dones have shape {dones.shape}, expected ({len(rows)}, steps)")
+        leading = (len(rows), dones.shape[1])
+        if 0 in leading:
+            return
+        observations = state.observation_space.checked(to_numpy(observations), "observations", leading)
+        actions = state.action_space.checked(to_numpy(actions), "actions", leading)
+        rewards, dones = checked_rewards(rewards, leading), checked_dones(dones, leading)
+        pending = rows[(state.steps[rows] > 0) & ~state.outcome_known[rows]]
+        if pending.size:
+            raise ValueError(
+                f"row {pending[0]} has acted, and what that action earned is not known: give it a history before it "
+                "acts, or restart it first"
+            )
+
+        def previous(last, values):
+            return np.concatenate([last[rows, None], values[:, :-1]], axis=1)
+
+        inputs = state.with_predecessor(
+            observations,
+            previous(state.last_actions, actions),
+            previous(state.last_rewards, rewards),
+            previous(state.last_dones, dones),
+            state.steps[rows, None] + np.arange(leading[1]),
+        )
+        with self._acting():
+            if state.overflow == "slide":
+                for i in range(0, leading[1], _CHUNK_STEPS):
+                    chunk = {name: value[:, i : i + _CHUNK_STEPS] for name, value in inputs.items()}
+                    self._append(state, chunk, rows)
+                state.remember(rows, inputs)
+            else:
+                state.remember(rows, inputs)
+                self._fill(state, rows, self._steps_in_context(state, rows))
+        state.last_actions[rows] = actions[:, -1]
+        state.last_rewards[rows] = rewards[:, -1]
+        state.last_dones[rows] = dones[:, -1]
+        state.outcome_known[rows] = True
+
+    def _steps_in_context(self, state, rows):
+        """How many steps a refilled context holds right after step t = steps - 1: t - s(t) + 1."""
+        newest, window, keep = state.steps[rows] - 1, state.context_length, state.refill_keep
+        start = np.where(newest < window, 0, (window - keep) * ((newest - window) // (window - keep) + 1))
+        return newest - start + 1
+
+    def _fill(self, state, rows, counts):
+        """Recompute the context of these rows from their newest `counts` steps, in one pass."""
+        longest, per_step = int(counts.max()), self.config.tokens_per_step
+        if longest == 0:
+            state.cache.lengths[rows] = 0
+            return
+        state.cache.plan_fill(rows, counts * per_step, longest * per_step, self.device)
+        self._forward(state, state.newest(rows, counts))
+
+    def _append(self, state, inputs, rows=None):
+        """Run new steps of all rows, or of `rows`, through the model and the cache: logits of the last step."""
+        cache, num_steps, per_step = state.cache, inputs["previous_dones"].shape[1], self.config.tokens_per_step
+        before = cache.lengths if rows is None else cache.lengths[rows]
+        eager = self.trunk.config._attn_implementation == "eager"
+        mask = cache.plan_append(
+            num_steps * per_step, self.device, rows=rows, additive_dtype=self.trunk.dtype if eager else None
+        )
+        positions = None
+        if (before != before[0]).any():
+            positions = torch.from_numpy(before[:, None] // per_step + np.arange(num_steps)).to(self.device)
+        return self._forward(state, inputs, attention_mask=mask, position_ids=positions)
+
+    def _forward(self, state, inputs, attention_mask=None, position_ids=None):
+        # Through __call__, so that the hooks of accelerate and FSDP run.
+        output = self(
+            **{name: torch.from_numpy(np.ascontiguousarray(value)).to(self.device) for name, value in inputs.items()},
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=state.cache,
+            use_cache=True,
+        )
+        return output.logits[:, -1].float().cpu().numpy()
+
+    @contextlib.contextmanager
+    def _acting(self):
+        """Without dropout; modules that were training are put back to it."""
+        training = [module for module in self.modules() if module.training] if self.training else []
+        if training:
+            self.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True

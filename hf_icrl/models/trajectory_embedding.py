@@ -1,0 +1,149 @@
+"""From what an agent knows at each step to the tokens that the trunk reads.
+
+Shape suffixes: B rows, T steps, H hidden size, P tokens a step (1 fused, 3 interleaved).
+"""
+
+import torch
+from torch import nn
+
+from .space_specs import parse_space
+
+
+class DiscreteEmbedding(nn.Module):
+    """One table for each factor of a discrete space; the vectors of the factors are summed.
+
+    Args:
+        sizes (`list[int]`): values of each factor.
+        start (`list[int]`): smallest value of each factor.
+        hidden_size (`int`): H.
+        grid (`list[int]`, *optional*): the space is one Discrete that counts through a grid of this shape, last
+            dimension fastest; its coordinates are the factors.
+    """
+
+    def __init__(self, sizes, start, hidden_size, grid=None):
+        super().__init__()
+        self.start = list(start)
+        self.grid = grid
+        self.tables = nn.ModuleList(nn.Embedding(size, hidden_size) for size in (grid or sizes))
+
+    def forward(self, values):
+        """Embed integers of shape (B, T), or (B, T, factors), as (B, T, H)."""
+        if self.grid is not None:
+            factors = torch.unravel_index(values - self.start[0], self.grid)
+        elif values.dim() == 2:
+            factors = [values - self.start[0] if self.start[0] else values]
+        else:
+            factors = [values[..., i] - start for i, start in enumerate(self.start)]
+        total = self.tables[0](factors[0])
+        for table, factor in zip(self.tables[1:], factors[1:], strict=True):
+            total = total + table(factor)
+        return total
+
+
+class LinearEmbedding(nn.Module):
+    """Normalise the numbers of a Box value and project them.
+
+    Args:
+        mean, std (`torch.Tensor`): shape (numbers,), float32.
+        hidden_size (`int`): H.
+    """
+
+    def __init__(self, mean, std, hidden_size):
+        super().__init__()
+        # They come from the config, so they are rebuilt, not saved; None where there is nothing to normalise.
+        self.statistics = None if (mean == 0).all() and (std == 1).all() else (mean.tolist(), std.tolist())
+        self.projection = nn.Linear(len(mean), hidden_size)
+
+    def forward(self, values):
+        """Embed floats of shape (B, T, *shape) as (B, T, H)."""
+        flat = values.flatten(2).to(torch.float32)
+        if self.statistics is not None:
+            mean, std = self.statistics
+            flat = (flat - flat.new_tensor(mean)) / flat.new_tensor(std)
+        return self.projection(flat.to(self.projection.weight.dtype))
+
+
+class TrajectoryEmbedding(nn.Module):
+    """Observations with the previous action, reward and episode end -> tokens.
+
+    A step whose `previous_dones` is -1 has no predecessor: its action and reward are embedded as "none", whatever
+    their values.
+
+    Args:
+        config ([`ICRLPreTrainedConfig`]): spaces, layout, normalisation; H is the trunk's hidden size.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        hidden_size = config.trunk_config.hidden_size
+        observation = parse_space(config.observation_space, "observation_space")
+        action = parse_space(config.action_space, "action_space")
+        self.interleaved = config.token_layout == "interleaved"
+        self.reward_mean, self.reward_std = float(config.reward_mean), float(config.reward_std)
+
+        if config.resolved_observation_embedding == "linear":
+            size = observation.flat_size
+            mean, std = config.observation_mean or [0] * size, config.observation_std or [1] * size
+            self.observation = LinearEmbedding(
+                torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32), hidden_size
+            )
+        else:
+            start = observation.start.reshape(-1).tolist()
+            self.observation = DiscreteEmbedding(observation.sizes, start, hidden_size, config.observation_grid)
+
+        self.discrete_actions = action.is_discrete
+        if action.is_discrete:
+            # The last row is "none".
+            self.num_actions, self.action_start = action.sizes[0], int(action.start)
+            self.action = nn.Embedding(self.num_actions + 1, hidden_size)
+        else:
+            center, scale = action_units(action)
+            self.action = LinearEmbedding(center, scale, hidden_size)
+            self.no_action = nn.Embedding(1, hidden_size)
+        self.reward = nn.Linear(1, hidden_size)
+        self.no_reward = nn.Embedding(1, hidden_size)
+        # Rows: none, the episode went on, the episode ended.
+        self.done = nn.Embedding(3, hidden_size)
+
+    def forward(self, observations, previous_actions, previous_rewards, previous_dones):
+        """Embed.
+
+        Args:
+            observations (`torch.Tensor`): (B, T) or (B, T, *shape), int64 or float32.
+            previous_actions (`torch.Tensor`): (B, T) int64 or (B, T, *shape) float32.
+            previous_rewards (`torch.Tensor`): (B, T) float32.
+            previous_dones (`torch.Tensor`): (B, T) int64: 1 ended, 0 went on, -1 no predecessor.
+
+        Returns:
+            `torch.Tensor`: (B, T * P, H).
+        """
+        none_BT = previous_dones < 0
+        if self.discrete_actions:
+            index_BT = previous_actions - self.action_start if self.action_start else previous_actions
+            action_BTH = self.action(index_BT.masked_fill(none_BT, self.num_actions))
+        else:
+            action_BTH = torch.where(none_BT[..., None], self.no_action.weight, self.action(previous_actions))
+        reward_BT1 = ((previous_rewards.to(torch.float32) - self.reward_mean) / self.reward_std)[..., None]
+        reward_BTH = self.reward(reward_BT1.to(self.reward.weight.dtype))
+        reward_BTH = torch.where(none_BT[..., None], self.no_reward.weight, reward_BTH)
+        action_BTH = action_BTH + self.done(previous_dones + 1)
+        observation_BTH = self.observation(observations)
+        if not self.interleaved:
+            return observation_BTH + action_BTH + reward_BTH
+        return torch.stack([action_BTH, reward_BTH, observation_BTH], dim=2).flatten(1, 2)
+
+
+def action_units(action):
+    """The units of Box actions inside the model: finite bounds become -1 and 1.
+
+    Args:
+        action (`SpaceSpec`): a Box.
+
+    Returns:
+        `tuple[torch.Tensor, torch.Tensor]`: center and scale, flat; 0 and 1 where a bound is infinite.
+    """
+    low, high = (torch.tensor(bound.reshape(-1), dtype=torch.float64) for bound in (action.low, action.high))
+    bounded = torch.isfinite(low) & torch.isfinite(high) & (high > low)
+    center = torch.where(bounded, (low + high) / 2, torch.zeros_like(low))
+    scale = torch.where(bounded, (high - low) / 2, torch.ones_like(low))
+    return center.float(), scale.float()

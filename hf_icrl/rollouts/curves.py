@@ -1,0 +1,193 @@
+"""The learning curve: return against episode number within one context."""
+
+import io
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hf_icrl.rollouts.metrics import bootstrap_interval, normalized_returns
+
+# Blue, green and vermilion of Okabe and Ito (2008), which colour-blind readers can tell apart.
+_MEAN, _BEST, _WORST, _INK, _MUTED, _GRID = "#0072B2", "#009E73", "#D55E00", "#1F2933", "#6B7785", "#E6E9ED"
+_WIDTH, _HEIGHT, _DPI = 8.0, 4.6, 200
+# Room for a label, as a share of the plot's height.
+_LABEL_HEIGHT = 0.062
+
+
+def learning_curve_png(report):
+    """The picture of a report, as the bytes of a PNG file of 1600 x 920 pixels.
+
+    Shows the mean over tasks with its 95 % band (bootstrap over tasks), the tasks that ended best and worst (each a
+    mean over seeds), the oracle and the random policy. Where every task has a scale, returns are normalised task by
+    task (0 = random, 1 = oracle), so that near and far goals can stand in one picture; else they are plain returns.
+    """
+    returns, levels, unit = _scaled(report)
+    tasks, episodes = returns.shape
+    number = np.arange(1, episodes + 1)
+    mean = returns.mean(axis=0)
+    figure, axes = _figure(_WIDTH, _HEIGHT)
+    figure.subplots_adjust(left=0.085, right=0.865, top=0.825, bottom=0.13)
+
+    tail = _tail(episodes)
+    labels = [(level, name, _MUTED, "normal") for name, level, _ in levels]
+    for _, level, style in levels:
+        axes.axhline(level, color=_MUTED, linewidth=1.3, linestyle=style, zorder=1)
+    if tasks > 1:
+        order = np.argsort(returns[:, -report["last_episodes"] :].mean(axis=1), kind="stable")
+        for index, colour, name in ((order[-1], _BEST, "best task"), (order[0], _WORST, "worst task")):
+            axes.plot(number, returns[index], color=colour, linewidth=1.1, alpha=0.9, zorder=3)
+            labels.append((returns[index, -tail:].mean(), name, colour, "normal"))
+        band = np.array([bootstrap_interval(column) for column in returns.T])
+        axes.fill_between(number, band[:, 0], band[:, 1], color=_MEAN, alpha=0.18, linewidth=0, zorder=2)
+    marker = "o" if episodes == 1 else None
+    halo = [patheffects.Stroke(linewidth=4.5, foreground="white"), patheffects.Normal()]
+    axes.plot(number, mean, color=_MEAN, linewidth=2.6, zorder=5, marker=marker, path_effects=halo)
+    labels.append((mean[-tail:].mean(), "mean" if tasks > 1 else "return", _MEAN, "bold"))
+
+    heights = [returns.min(), returns.max(), 0.0, *(level for _, level, _ in levels)]
+    low, high = min(heights), max(heights)
+    margin = 0.06 * ((high - low) or 1.0)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xlim(1 if episodes > 1 else 0.5, max(episodes, 1.5))
+    axes.set_xlabel("episode in the same context", color=_INK, fontsize=11, labelpad=6)
+    axes.set_ylabel(unit, color=_INK, fontsize=11, labelpad=6)
+    if episodes > 1:
+        inner = MaxNLocator(6, integer=True).tick_values(1, episodes)
+        axes.set_xticks([1, *(int(t) for t in inner if 1 < t <= episodes)])
+    _label_right(axes, labels)
+    _mark_full_context(axes, report, episodes)
+    _title(figure, report)
+    return _png(figure)
+
+
+def _scaled(report):
+    """(returns (tasks, episodes), levels [(name, height, line style)], name of the axis)."""
+    returns = np.asarray(report["returns"], np.float64)
+    anchors = [("oracle", report["oracle_return"], (0, (6, 3))), ("random", report["random_return"], (0, (1.5, 2)))]
+    normalized = normalized_returns(returns.T, report["oracle_return"], report["random_return"]).T
+    if np.isfinite(normalized).all():
+        levels = [(name, height, style) for (name, _, style), height in zip(anchors, (1.0, 0.0), strict=True)]
+        return normalized, levels, "normalised return"
+    levels = [(name, float(np.mean(values)), style) for name, values, style in anchors if None not in values]
+    return returns, levels, "return per episode"
+
+
+def simple_curve_png(returns):
+    """Mean return per episode of a rollout (rows, episodes), for a notebook: a PNG of 1120 x 520 pixels."""
+    figure, axes = _figure(5.6, 2.6)
+    figure.subplots_adjust(left=0.11, right=0.97, top=0.95, bottom=0.2)
+    number = np.arange(1, returns.shape[1] + 1)
+    if 1 < len(returns) <= 64:
+        axes.plot(number, returns.T, color=_MEAN, linewidth=0.6, alpha=0.15)
+    axes.plot(number, returns.mean(axis=0), color=_MEAN, linewidth=2.2, marker="o" if len(number) == 1 else None)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xlabel("episode", color=_INK, fontsize=10)
+    axes.set_ylabel("return", color=_INK, fontsize=10)
+    return _png(figure)
+
+
+def _tail(episodes):
+    # A label stands where the line ends up, not on the last noisy value.
+    return max(1, min(5, episodes // 4))
+
+
+def _figure(width, height):
+    # Without pyplot: no global figure list, no window system, and the user's own matplotlib settings stay as they are.
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color("#B8C0C9")
+    axes.grid(axis="y", color=_GRID, linewidth=0.9)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=10, labelcolor=_MUTED, pad=5)
+    return figure, axes
+
+
+def _label_right(axes, labels):
+    """Write each line's name beside its right end, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    at = [(label[0] - low) / (high - low) for label in labels]
+    order = np.argsort(at, kind="stable")
+    places = np.array(at)[order]
+    for _ in range(200):
+        gaps = np.diff(places)
+        tight = gaps < _LABEL_HEIGHT - 1e-9
+        if not tight.any():
+            break
+        for i in np.flatnonzero(tight):
+            push = (_LABEL_HEIGHT - (places[i + 1] - places[i])) / 2
+            places[i] -= push
+            places[i + 1] += push
+        places = np.clip(places, 0.015, 0.985)
+    for place, index in zip(places, order, strict=True):
+        _, name, colour, weight = labels[index]
+        axes.annotate(
+            name,
+            (1, place),
+            xycoords="axes fraction",
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            ha="left",
+            color=colour,
+            fontsize=10.5,
+            fontweight=weight,
+            annotation_clip=False,
+        )
+
+
+def _mark_full_context(axes, report, episodes):
+    """A tick on the axis where the context is full for the first time and the oldest episodes begin to leave it."""
+    length, context = report.get("mean_episode_length"), report["context_length"]
+    if not length or not context or not 1 < context / length < episodes:
+        return
+    at = context / length
+    axes.axvline(at, color="#B8C0C9", linewidth=1.0, linestyle=(0, (2, 3)), zorder=1)
+    axes.annotate(
+        f"context full\n({context} steps)",
+        (at, 0.1),
+        xycoords=("data", "axes fraction"),
+        xytext=(5, 6),
+        textcoords="offset points",
+        fontsize=8.5,
+        color=_MUTED,
+        va="bottom",
+        linespacing=1.2,
+        zorder=6,
+        path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
+    )
+
+
+def _title(figure, report):
+    tasks, seeds = len(report["tasks"]), report["seeds"]
+    name = report["env_id"].rpartition("/")[2]
+    side = report["evaluation_set"].replace("_", "-")
+    left = figure.subplotpars.left
+    figure.text(
+        left,
+        0.925,
+        f"{name}: learning in context on {tasks} {side} task{'s' * (tasks != 1)}",
+        fontsize=14,
+        fontweight="bold",
+        color=_INK,
+    )
+    parts = [f"weights frozen, mean of {seeds} seeds" if seeds > 1 else "weights frozen"]
+    normalized = report["normalized_return"]
+    if normalized is not None:
+        last = report["last_episodes"]
+        parts.append(
+            f"last {last} episodes: mean {normalized['mean']:.2f}, worst task {normalized['worst']:.2f} "
+            "(0 = random, 1 = oracle)"
+        )
+    figure.text(left, 0.868, "  ·  ".join(parts), fontsize=9.5, color=_MUTED)
+
+
+def _png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    return buffer.getvalue()

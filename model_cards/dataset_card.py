@@ -1,0 +1,96 @@
+"""Write a learning-history dataset's README.md."""
+
+from pathlib import Path
+
+from huggingface_hub import DatasetCardData
+
+from hf_icrl.files import atomic_file
+from hf_icrl.model_cards.rendering import render
+from hf_icrl.model_cards.snippets import dataset_snippet
+
+# What the Hub calls the sizes, by the number of rows that they end at.
+_SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
+    (10**10, "1B<n<10B"),
+    (10**11, "10B<n<100B"),
+    (10**12, "100B<n<1T"),
+)
+_REQUIRED = (
+    "env_id",
+    "env_kwargs",
+    "source",
+    "seed",
+    "tasks",
+    "collected_on",
+    "episodes",
+    "num_histories",
+    "num_transitions",
+    "package_version",
+)
+# Longer task lists are left to history_info.json.
+_TASKS_SHOWN = 40
+
+
+def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
+    """Write `README.md` into a folder of learning histories.
+
+    Args:
+        folder (`str` or `Path`): the dataset's folder; its data files are looked up for the card's metadata, so that,
+            on the Hub, `load_dataset` and the viewer find them.
+        info (`dict`): the content of its `history_info.json`.
+        dataset_id (`str`, *optional*): the Hub id that the snippet loads; by default it loads `folder` as given.
+        license (`str`): an identifier that the Hub knows.
+
+    Returns:
+        `Path` of the README.md.
+
+    Raises:
+        ValueError: `info` lacks an entry.
+    """
+    missing = [key for key in _REQUIRED if key not in info]
+    if missing:
+        raise ValueError(f"the info of {folder} has no {missing[0]!r}: collect the histories again with this version")
+    folder = Path(folder)
+    where = info["env_id"].rpartition("/")[2]
+    title = f"Learning histories of {where} ({info['source']['name']})"
+    rows = info["num_histories"] * info["episodes"]
+    metadata = DatasetCardData(
+        license=license,
+        task_categories=["reinforcement-learning"],
+        pretty_name=title,
+        size_categories=[next((name for end, name in _SIZES if rows < end), "n>1T")],
+        tags=["reinforcement-learning", "in-context-reinforcement-learning", "learning-histories", "hf-icrl"],
+        configs=_configs(folder),
+    )
+    length = min(200, info["num_transitions"] // max(info["num_histories"], 1))
+    text = render(
+        "dataset_card",
+        metadata=metadata.to_yaml(),
+        title=title,
+        info=info,
+        rows=rows,
+        tasks={name: tasks for name, tasks in info["tasks"].items() if tasks},
+        shown=_TASKS_SHOWN,
+        snippet=dataset_snippet(dataset_id or folder, max(1, length), on_hub=dataset_id is not None),
+    )
+    path = folder / "README.md"
+    with atomic_file(path) as file:
+        file.write(text)
+    return path
+
+
+def _configs(folder):
+    """Which files hold the rows: without this, `load_dataset` and the viewer would also take the JSON files for data."""
+    for suffix in ("parquet", "arrow"):
+        places = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob(f"*.{suffix}")})
+        if places:
+            patterns = [f"*.{suffix}" if place == "." else f"{place}/*.{suffix}" for place in places]
+            path = patterns[0] if len(patterns) == 1 else patterns
+            return [{"config_name": "default", "data_files": [{"split": "train", "path": path}]}]
+    return None

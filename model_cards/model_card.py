@@ -1,0 +1,220 @@
+"""Write a model's README.md and its machine-readable results."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import yaml
+from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
+
+from hf_icrl.files import atomic_file, read_json
+from hf_icrl.model_cards.rendering import render
+from hf_icrl.model_cards.snippets import acting_snippet, usage_snippet
+from hf_icrl.rollouts.report import CURVE_FILE, REPLAY_FILE, Report
+
+# `.eval_results/` entries refer to a benchmark dataset on the Hub; this is the name under which our task families
+# are listed there.
+BENCHMARK = "hf-icrl/in-context-reinforcement-learning"
+
+# The snippet lets the model act for as many episodes as were evaluated, but never for longer than one likes to wait.
+_SNIPPET_EPISODES = 40
+
+# Model type -> how the method is called, its paper, and the paper's arXiv number (the Hub links it from the text).
+METHODS = {
+    "hf_icrl_algorithm_distillation": (
+        "Algorithm Distillation",
+        "In-context Reinforcement Learning with Algorithm Distillation (Laskin et al., 2022)",
+        "2210.14215",
+    )
+}
+
+
+def write_model_card(
+    folder,
+    *,
+    report=None,
+    recipe=None,
+    dataset_info=None,
+    base_model=None,
+    model_id=None,
+    dataset_id=None,
+    license="apache-2.0",
+):
+    """Write `README.md` into `folder`, and `.eval_results/*.yaml` if the report is about held-out tasks.
+
+    Args:
+        folder (`str` or `Path`): usually the model's folder. The plot and the video are shown if they lie there
+            already (`report.save(folder)`); size and settings of the model are read from its `config.json`.
+        report (`Report`, *optional*): what the model reaches.
+        recipe (`dict`, *optional*): the recipe that made the model, with its sections.
+        dataset_info (`dict`, *optional*): the `history_info.json` of what it was trained on.
+        base_model (`str`, *optional*): the Hub id of the model it was fine-tuned from.
+        model_id (`str`, *optional*): what the snippet loads. By default the path in the report, else `folder` as
+            given, so that the snippet runs where the command of the card ran; pass the Hub id when pushing.
+        dataset_id (`str`, *optional*): Hub id of the training data; by default the report's, if it is a Hub id.
+        license (`str`): an identifier that the Hub knows.
+
+    Returns:
+        `Path` of the README.md.
+    """
+    folder = Path(folder)
+    if isinstance(report, str | os.PathLike):
+        report = Report.from_file(report)
+    model_id = str(model_id or (report and report["model"]) or folder)
+    config, parameters = _model_facts(folder, model_id)
+    method, paper, arxiv = METHODS.get(config.get("model_type"), (None, None, None))
+    dataset_id = dataset_id or _hub_id(report and report["dataset"])
+    setting = _setting(report, recipe, dataset_info)
+    where = setting["env_id"].rpartition("/")[2] if setting else None
+    title = f"{method or 'In-context reinforcement learning'}{f' on {where}' if where else ''}"
+    metadata = ModelCardData(
+        library_name="hf-icrl",
+        pipeline_tag="reinforcement-learning",
+        license=license,
+        datasets=[dataset_id] if dataset_id else None,
+        base_model=base_model,
+        tags=_tags(config, setting, arxiv),
+        model_name=title,
+        eval_results=_eval_results(report),
+    )
+    text = render(
+        "model_card",
+        metadata=metadata.to_yaml(),
+        title=title,
+        method=method,
+        paper=paper,
+        arxiv=arxiv,
+        report=report,
+        rows=report.rows() if report else [],
+        curve=CURVE_FILE if (folder / CURVE_FILE).is_file() else None,
+        replay=REPLAY_FILE if (folder / REPLAY_FILE).is_file() else None,
+        snippet=_snippet(model_id, setting),
+        acting=acting_snippet(),
+        config=config,
+        parameters=parameters,
+        setting=setting,
+        recipe=recipe,
+        info=dataset_info,
+        base_model=base_model,
+    )
+    path = folder / "README.md"
+    _write_eval_results(folder, report)
+    with atomic_file(path) as file:
+        file.write(text)
+    return path
+
+
+def _model_facts(folder, model_id):
+    """(config.json as a dict, number of parameters or None), from `folder` or from where the model was loaded."""
+    for place in (folder, Path(model_id)):
+        if (place / "config.json").is_file():
+            return read_json(place / "config.json"), _count_parameters(place)
+    return {}, None
+
+
+def _count_parameters(folder):
+    from safetensors import safe_open
+
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        if path.name == "adapter_model.safetensors":
+            continue
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118 (no mapping)
+                size = 1
+                for length in file.get_slice(name).get_shape():
+                    size *= length
+                total += size
+    return total or None
+
+
+def _setting(report, recipe, info):
+    """Where the model acts: family, env_id, env_kwargs, tasks and how many episodes; None if nobody says."""
+    if report is not None and report.get("family"):
+        return {key: report[key] for key in ("family", "env_id", "env_kwargs", "tasks", "episodes")}
+    if info is not None:
+        own = {key: info[key] for key in ("family", "env_id", "env_kwargs", "episodes")}
+        return own | {"tasks": info["tasks"].get("held_out") or info["tasks"]["train"]}
+    if recipe is not None and "environment" in recipe:
+        from hf_icrl.tasks import task_family
+
+        section = recipe["environment"]
+        family = task_family(section["family"], **section.get("kwargs", {}))
+        train, held_out = family.split(seed=section.get("split_seed", 0), held_out=section.get("held_out", 0.2))
+        return {
+            "family": family.name,
+            "env_id": family.env_id,
+            "env_kwargs": family.env_kwargs,
+            "tasks": held_out or train,
+            "episodes": _SNIPPET_EPISODES,
+        }
+    return None
+
+
+def _snippet(model_id, setting):
+    if setting is None:
+        return None
+    episodes = min(_SNIPPET_EPISODES, setting["episodes"])
+    return usage_snippet(model_id, setting["family"], setting["env_kwargs"], setting["tasks"], episodes=episodes)
+
+
+def _tags(config, setting, arxiv):
+    tags = ["reinforcement-learning", "in-context-learning", "in-context-reinforcement-learning", "hf-icrl"]
+    kind = config.get("model_type", "").removeprefix("hf_icrl_").replace("_", "-")
+    return tags + [tag for tag in (kind, setting and setting["env_id"], arxiv and f"arxiv:{arxiv}") if tag]
+
+
+def _results(report):
+    """(metric, name, value) of what a report can say; normalised where the family has a scale."""
+    last = report["last_episodes"]
+    over = f"last {last} of {report['episodes']} in-context episodes"
+    normalized = report["normalized_return"]
+    if normalized is None:
+        value = report.last_return
+        return [("mean_reward", f"mean return, {over}", value)]
+    return [
+        ("normalized_return", f"normalised return, {over}", normalized["mean"]),
+        ("normalized_return_worst_task", f"normalised return of the worst task, {over}", normalized["worst"]),
+    ]
+
+
+def _eval_results(report):
+    if report is None:
+        return None
+    side = report["evaluation_set"].replace("_", "-")
+    return [
+        EvalResult(
+            task_type="reinforcement-learning",
+            task_name="in-context reinforcement learning",
+            dataset_type=report["env_id"],
+            dataset_name=f"{report['env_id']}, {len(report['tasks'])} {side} tasks",
+            dataset_args=report["env_kwargs"],
+            metric_type=metric,
+            metric_name=name,
+            metric_value=round(value, 4),
+        )
+        for metric, name, value in _results(report)
+    ]
+
+
+def _write_eval_results(folder, report):
+    # A leaderboard entry is about tasks that no choice was made on, and only a scale makes environments comparable.
+    if report is None or report["evaluation_set"] != "held_out" or report["normalized_return"] is None:
+        return
+    _, name, value = _results(report)[0]
+    family = report.get("family") or re.sub(r"\W+", "_", report["env_id"])
+    notes = (
+        f"{name}; {len(report['tasks'])} held-out tasks, {report['seeds']} seeds, "
+        f"worst task {report['normalized_return']['worst']:.3f}; {json.dumps(report['env_kwargs'])}"
+    )
+    entry = EvalResultEntry(dataset_id=BENCHMARK, task_id=family, value=round(value, 4), notes=notes)
+    with atomic_file(folder / ".eval_results" / f"{family}.yaml") as file:
+        yaml.safe_dump(eval_result_entries_to_yaml([entry]), file, sort_keys=False, allow_unicode=True)
+
+
+def _hub_id(name):
+    """`name` if it has the form of a Hub id and is no local folder."""
+    if name and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists():
+        return name
+    return None

@@ -1,0 +1,25 @@
+"""Fill the card templates."""
+
+from importlib.resources import files
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+
+def render(template, **values):
+    """The text of `templates/<template>.md.jinja` filled with `values`; a name that is missing is an error."""
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment.filters["yaml"] = to_yaml
+    environment.filters["cell"] = cell
+    text = (files("hf_icrl.model_cards") / "templates" / f"{template}.md.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text).render(**values).rstrip() + "\n"
+
+
+def to_yaml(value):
+    """YAML for a code block of a card."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100).rstrip()
+
+
+def cell(value):
+    """Text that is safe inside a cell of a Markdown table."""
+    return str(value).replace("|", "\\|").replace("\n", " ")

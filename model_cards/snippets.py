@@ -1,0 +1,67 @@
+"""The code that a card prints. The tests run it as printed."""
+
+import json
+
+from hf_icrl.tasks import task_family
+
+_MODEL = """\
+import hf_icrl
+from transformers import AutoModel
+
+model = AutoModel.from_pretrained({model})
+family = hf_icrl.task_family({family})
+tasks = {tasks}
+result = hf_icrl.rollout(model, family.make_vec(tasks), num_episodes={episodes})
+print(result)  # one row a task, one column an episode: result.returns"""
+
+_ACTING = """\
+envs = family.make_vec(tasks)
+observations, _ = envs.reset(seed=0)
+state = model.init_rollout(len(tasks), seed=0)
+actions = model.act(state, observations)
+for _ in range({steps}):
+    observations, rewards, terminated, truncated, _ = envs.step(actions)
+    actions = model.act(state, observations, rewards, terminated | truncated)"""
+
+_DATASET = """\
+import hf_icrl
+from datasets import {load}
+
+dataset = {load}({dataset}{split})
+print(dataset)
+
+windows = hf_icrl.HistoryWindows(dataset, length={length}, num_windows=1000, seed=0)
+print({{name: tuple(values.shape) for name, values in windows[0].items()}})"""
+
+
+def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
+    """Python that loads a model, lets it act on a few tasks and prints what it earned.
+
+    Args:
+        model_id (`str`): a folder (relative to where the code is run) or a Hub id.
+        family (`str`), env_kwargs (`dict`): what the tasks have in common, see `hf_icrl.task_family`.
+        tasks (list of task dicts): the first few are printed.
+        episodes (`int`): how many episodes to act.
+    """
+    # Only what differs from the family's defaults: short code is read, long code is skipped.
+    defaults = task_family(family).env_kwargs
+    changed = {name: value for name, value in env_kwargs.items() if defaults.get(name) != value}
+    arguments = ", ".join([json.dumps(family), *(f"{name}={value!r}" for name, value in changed.items())])
+    return _MODEL.format(
+        model=json.dumps(str(model_id)), family=arguments, tasks=repr(list(tasks[:4])), episodes=episodes
+    )
+
+
+def acting_snippet(steps=100):
+    """Python that goes on from `usage_snippet` with the plain acting loop."""
+    return _ACTING.format(steps=steps)
+
+
+def dataset_snippet(dataset, length, *, on_hub):
+    """Python that opens learning histories and cuts windows of them."""
+    return _DATASET.format(
+        load="load_dataset" if on_hub else "load_from_disk",
+        dataset=json.dumps(str(dataset)),
+        split=', split="train"' if on_hub else "",
+        length=length,
+    )

@@ -1,0 +1,207 @@
+"""The vector DarkRoom equals the scalar one, slot by slot, and gymnasium's own vectorisation of it."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hf_icrl  # noqa: F401  (registers the environments)
+from hf_icrl.envs import DarkRoomEnv, DarkRoomVectorEnv, true_next_observations
+
+ENV_ID = "hf_icrl/DarkRoom-v0"
+
+cases = st.fixed_dictionaries(
+    {
+        "size": st.integers(2, 10),
+        "start": st.sampled_from(["center", "corner", "random", [1, 0]]),
+        "horizon": st.integers(1, 12),
+        "terminate_on_goal": st.booleans(),
+        "observation": st.sampled_from(["index", "row_col"]),
+    }
+)
+seeds_and_actions = st.integers(1, 6).flatmap(
+    lambda n: st.tuples(
+        st.lists(st.integers(0, 2**70), min_size=n, max_size=n),
+        st.lists(st.lists(st.integers(0, 4), min_size=n, max_size=n), min_size=1, max_size=40),
+    )
+)
+
+
+def made(num_envs, **kwargs):
+    return gym.make_vec(ENV_ID, num_envs, vectorization_mode="vector_entry_point", **kwargs)
+
+
+@settings(max_examples=80, deadline=None)
+@given(cases, seeds_and_actions, st.booleans(), st.randoms(use_true_random=False))
+def test_vector_is_step_identical_to_scalar_under_gymnasiums_same_step_autoreset(kwargs, plan, with_goals, random):
+    """Observations, rewards, ends and infos, autoresets included, against `SyncVectorEnv` over scalar environments."""
+    seeds, actions = plan
+    n, size = len(seeds), kwargs["size"]
+    goals = [[random.randrange(size), random.randrange(size)] for _ in seeds] if with_goals else None
+    scalar = SyncVectorEnv(
+        [lambda i=i: DarkRoomEnv(goal=goals and goals[i], **kwargs) for i in range(n)],
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+    vector = made(n, goal=goals, **kwargs)
+    assert vector.metadata["autoreset_mode"] == scalar.metadata["autoreset_mode"]
+    assert vector.observation_space == scalar.observation_space
+    assert vector.action_space == scalar.action_space
+    expected, _ = scalar.reset(seed=seeds)
+    got, infos = vector.reset(seed=seeds)
+    assert got.dtype == expected.dtype
+    assert got.tolist() == expected.tolist()
+    assert infos == {}
+    assert vector.unwrapped.goal.tolist() == [env.goal for env in scalar.envs]
+    for row in actions:
+        expected = scalar.step(np.array(row))
+        got = vector.step(np.array(row))
+        for a, b in zip(got[:4], expected[:4], strict=True):
+            assert a.tolist() == b.tolist()
+        assert data_equivalence(got[4], expected[4], exact=True)
+        assert got[0] in vector.observation_space
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases, seeds_and_actions, st.randoms(use_true_random=False))
+def test_a_slot_does_not_depend_on_its_neighbours_or_its_place(kwargs, plan, random):
+    seeds, actions = plan
+    order = list(range(len(seeds)))
+    random.shuffle(order)
+    order = order[: random.randint(1, len(order))]
+    whole, part = made(len(seeds), **kwargs), made(len(order), **kwargs)
+    assert part.reset(seed=[seeds[i] for i in order])[0].tolist() == whole.reset(seed=seeds)[0][order].tolist()
+    for row in np.array(actions):
+        expected, got = whole.step(row), part.step(row[order])
+        for a, b in zip(got[:4], expected[:4], strict=True):
+            assert a.tolist() == b[order].tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases, seeds_and_actions)
+def test_true_next_observations_are_those_before_the_autoreset(kwargs, plan):
+    seeds, actions = plan
+    vector = made(len(seeds), **kwargs)
+    vector.reset(seed=seeds)
+    scalars = [DarkRoomEnv(**kwargs) for _ in seeds]
+    for env, seed in zip(scalars, seeds, strict=True):
+        env.reset(seed=seed)
+    for row in np.array(actions):
+        observations, _, terminated, truncated, infos = vector.step(row)
+        true = true_next_observations(observations, infos)
+        for i, env in enumerate(scalars):
+            assert true[i].tolist() == env.step(row[i])[0].tolist()
+            if terminated[i] or truncated[i]:
+                assert observations[i].tolist() == env.reset()[0].tolist()
+
+
+def test_an_integer_seed_counts_up_over_the_slots():
+    a, b = made(4, start="random"), made(4, start="random")
+    assert a.reset(seed=5)[0].tolist() == b.reset(seed=[5, 6, 7, 8])[0].tolist()
+    assert a.unwrapped.goal.tolist() == b.unwrapped.goal.tolist()
+
+
+def test_an_unseeded_reset_goes_on_with_each_slots_stream():
+    vector, scalar = made(3, start="random", size=30), DarkRoomEnv(start="random", size=30)
+    vector.reset(seed=[7, 8, 9])
+    scalar.reset(seed=8)
+    for _ in range(5):
+        assert vector.reset()[0][1] == scalar.reset()[0]
+
+
+def test_reset_mask_resets_only_those_slots():
+    kwargs = {"size": 30, "start": "random", "horizon": 10, "goal": [0, 0]}
+    masked, plain = made(3, **kwargs), made(3, **kwargs)
+    masked.reset(seed=[1, 2, 3])
+    plain.reset(seed=[1, 2, 3])
+    for _ in range(4):
+        masked.step(np.array([1, 2, 3]))
+        before = plain.step(np.array([1, 2, 3]))[0]
+    mask = np.array([False, True, False])
+    options = {"reset_mask": mask}
+    after, _ = masked.reset(seed=[None, 20, None], options=options)
+    assert options == {"reset_mask": mask}  # the caller's dict is the caller's
+    assert after[[0, 2]].tolist() == before[[0, 2]].tolist()
+    fresh = DarkRoomEnv(**kwargs)
+    assert after[1] == fresh.reset(seed=20)[0]
+    for t in range(6):
+        observations, _, _, truncated, _ = masked.step(np.array([1, 2, 3]))
+        assert observations[1] == fresh.step(2)[0]
+        # Slots 0 and 2 are at their tenth step when slot 1 is at its sixth.
+        assert truncated.tolist() == [t == 5, False, t == 5]
+
+
+def test_returned_arrays_are_not_overwritten_later():
+    envs = made(2, goal=[[0, 0], [8, 8]], horizon=3)
+    kept = [envs.reset(seed=0)[0]] + [x for _ in range(7) for x in envs.step(np.array([1, 3]))[:4]]
+    copies = [x.copy() for x in kept]
+    for _ in range(7):
+        envs.step(np.array([2, 4]))
+    assert all((a == b).all() for a, b in zip(kept, copies, strict=True))
+
+
+def test_frames_are_the_scalar_environments_frames():
+    goals = [[0, 3], [4, 4]]
+    envs = made(2, size=5, goal=goals, horizon=4, render_mode="rgb_array")
+    scalars = [DarkRoomEnv(size=5, goal=goal, horizon=4, render_mode="rgb_array") for goal in goals]
+    envs.reset(seed=0)
+    for env in scalars:
+        env.reset(seed=0)
+    for actions in [(1, 2), (3, 3), (0, 4), (2, 1), (2, 2)]:
+        _, _, _, truncated, _ = envs.step(np.array(actions))
+        for env, action, ended in zip(scalars, actions, truncated, strict=True):
+            env.step(action)
+            if ended:
+                env.reset()
+        frames = envs.render()
+        assert isinstance(frames, tuple)
+        assert all((frame == env.render()).all() for frame, env in zip(frames, scalars, strict=True))
+
+
+def test_one_goal_serves_all_slots():
+    assert made(3, goal=[1, 2]).unwrapped.goal.tolist() == [[1, 2]] * 3
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_envs": 2, "goal": [[0, 0], [9, 3]]}, r"goal \[9, 3\] is outside the room of size 9"),
+        ({"num_envs": 3, "goal": [[0, 0], [1, 3]]}, r"3 of them .* shape \(2, 2\)"),
+        ({"num_envs": 2, "goal": [[0.5, 0], [1, 3]]}, "integers"),
+        ({"num_envs": 0}, "num_envs is 0"),
+        ({"num_envs": 1, "start": "rnadom"}, "did you mean 'random'"),
+    ],
+)
+def test_bad_arguments_are_named(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        DarkRoomVectorEnv(**kwargs)
+
+
+def test_bad_actions_seeds_and_masks_are_named():
+    envs = made(3, goal=[1, 2])
+    with pytest.raises(gym.error.ResetNeeded, match="reset"):
+        envs.step(np.zeros(3, int))
+    with pytest.raises(ValueError, match="2 seeds for 3 environments"):
+        envs.reset(seed=[1, 2])
+    with pytest.raises(ValueError, match="seed -4"):
+        envs.reset(seed=[1, -4, 2])
+    with pytest.raises(ValueError, match="first reset"):
+        envs.reset(options={"reset_mask": np.array([True, False, True])})
+    envs.reset(seed=0)
+    for mask, message in [
+        (np.zeros(3, bool), "selects no environment"),
+        (np.ones(2, bool), r"shape \(3,\), got bool of shape \(2,\)"),
+        ([True, True, False], "got list"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            envs.reset(options={"reset_mask": mask})
+    for actions, message in [
+        (np.array([0, 5, 0]), "an action is 5"),
+        (np.array([0, -1, 0]), "an action is -1"),
+        (np.zeros(2, int), r"shape \(3,\), got int64 of shape \(2,\)"),
+        (np.zeros(3), "got float64"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            envs.step(actions)

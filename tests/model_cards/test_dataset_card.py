@@ -1,0 +1,97 @@
+"""The dataset card: metadata by which the rows are found, and code that runs as printed."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+from huggingface_hub import DatasetCard
+
+from hf_icrl import collect
+from hf_icrl.model_cards import write_dataset_card
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    return collect(
+        "dark_room",
+        "noise_curriculum",
+        env_kwargs={"size": 4, "horizon": 6},
+        output_dir=tmp_path_factory.mktemp("run") / "dataset",
+        histories_per_task=2,
+        episodes=3,
+        validation=2,
+        command="hf-icrl collect --config mine.yaml",
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def card(collection):
+    return write_dataset_card(collection.path, collection.info)
+
+
+def test_the_metadata_leads_to_the_rows_and_to_nothing_else(collection, card, tmp_path):
+    data = DatasetCard.load(card).data
+    assert data.license == "apache-2.0"
+    assert data.task_categories == ["reinforcement-learning"]
+    assert data.size_categories == ["n<1K"]
+    # What `load_dataset` and the viewer see on the Hub; here datasets refuses folders that hold its own state.json.
+    copy = shutil.copytree(collection.path, tmp_path / "copy", ignore=shutil.ignore_patterns("state.json"))
+    rows = load_dataset(str(copy), split="train", cache_dir=str(tmp_path / "cache"))
+    assert rows.num_rows == collection.dataset.num_rows
+    assert rows[0] == collection.dataset[0]
+
+
+def test_it_says_how_the_data_were_made_and_which_tasks_were_kept_back(collection, card):
+    text = card.read_text()
+    info = collection.info
+    assert info["source"]["description"] in text
+    assert "hf-icrl collect --config mine.yaml" in text
+    assert f"{info['num_histories']:,} **learning histories** of 3 episodes" in text
+    for name in ("train", "validation", "held_out"):
+        assert f"| {name.replace('_', '-')} | {len(info['tasks'][name])} |" in text
+    for task in info["tasks"]["held_out"]:
+        assert f"`{task}`" in text
+
+
+def test_the_code_runs_as_printed(collection, card):
+    (code,) = re.findall(r"^```python\n(.*?)^```", card.read_text(), flags=re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(CHECKOUT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'labels': (18,)" in done.stdout
+
+
+def test_a_hub_id_is_loaded_from_the_hub(collection, tmp_path):
+    path = write_dataset_card(tmp_path, collection.info, dataset_id="alice/histories")
+    assert 'load_dataset("alice/histories", split="train")' in path.read_text()
+    # No data files, no word about where they are.
+    assert "configs" not in DatasetCard.load(path).data.to_dict()
+
+
+def test_parquet_folders_are_found_too(collection, tmp_path):
+    (tmp_path / "data").mkdir()
+    collection.dataset.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+    (tmp_path / "history_info.json").write_text(json.dumps(collection.info))
+    write_dataset_card(tmp_path, collection.info)
+    rows = load_dataset(str(tmp_path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert rows.num_rows == collection.dataset.num_rows
+
+
+def test_an_incomplete_info_is_refused(collection, tmp_path):
+    info = {key: value for key, value in collection.info.items() if key != "source"}
+    with pytest.raises(ValueError, match="has no 'source'"):
+        write_dataset_card(tmp_path, info)
+    assert not list(tmp_path.iterdir())

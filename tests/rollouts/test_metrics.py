@@ -1,0 +1,127 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hf_icrl.rollouts.metrics import (
+    bootstrap_interval,
+    episodes_to_fraction,
+    last_mean,
+    normalized_returns,
+    normalized_summary,
+    null_for_nan,
+)
+
+finite = st.floats(-1e3, 1e3, allow_nan=False, width=32)
+values = arrays(np.float64, st.integers(2, 30), elements=finite)
+
+
+@given(values, finite, st.floats(0.1, 100))
+def test_normalised_return_is_zero_for_random_and_one_for_the_oracle_on_any_scale(returns, random, scale):
+    n = len(returns)
+    randoms, oracles = [random] * n, [random + scale] * n
+    np.testing.assert_allclose(normalized_returns(randoms, oracles, randoms), 0)
+    np.testing.assert_allclose(normalized_returns(oracles, oracles, randoms), 1)
+    # A change of unit and origin of the returns changes nothing.
+    moved = normalized_returns(3 * returns - 7, [3 * o - 7 for o in oracles], [3 * r - 7 for r in randoms])
+    np.testing.assert_allclose(moved, normalized_returns(returns, oracles, randoms), atol=1e-9, rtol=1e-9)
+
+
+def test_tasks_without_a_scale_have_no_normalised_return():
+    got = normalized_returns([1.0, 1.0, 1.0, 1.0, 0.5], [None, 2.0, 1.0, 0.0, 1.0], [0.0, None, 1.0, 1.0, 0.0])
+    assert null_for_nan(got) == [None, None, None, None, 0.5]
+
+
+@settings(max_examples=30)
+@given(values, st.integers(0, 5))
+def test_interval_holds_the_mean_lies_within_the_values_and_repeats(x, seed):
+    low, high = bootstrap_interval(x, seed=seed)
+    assert low <= x.mean() <= high
+    assert x.min() - 1e-9 <= low
+    assert high <= x.max() + 1e-9
+    assert (low, high) == bootstrap_interval(x, seed=seed)
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(100):
+        low, high = bootstrap_interval(rng.normal(3.0, 2.0, size=40))
+        covered += low <= 3.0 <= high
+    # 95 % is asymptotic; a percentile bootstrap of 40 normal values covers about 93.5 %. 3 standard errors each way.
+    assert 86 <= covered <= 99
+
+
+def test_one_task_has_no_interval():
+    assert bootstrap_interval([0.7]) is None
+
+
+def test_worst_is_the_minimum_over_tasks_of_the_mean_over_seeds():
+    # Two seeds, two tasks, three episodes; the first episode must not count.
+    returns = np.array([[[9, 1, 1], [9, 0, 2]], [[9, 0, 0], [9, 3, 3]]], float)
+    summary, per_task = normalized_summary(returns, [2.0, 4.0], [0.0, 0.0], last_episodes=2)
+    assert per_task == [0.25, 0.5]
+    assert summary["worst"] == 0.25
+    assert summary["mean"] == 0.375
+    assert summary["ci95"] == [0.25, 0.5]
+
+
+def test_summary_leaves_out_tasks_without_a_scale_and_says_null_when_none_has_one():
+    returns = np.ones((2, 3, 4))
+    summary, per_task = normalized_summary(returns, [2.0, None, 4.0], [0.0, 0.0, 0.0], last_episodes=1)
+    assert per_task == [0.5, None, 0.25]
+    assert summary["mean"] == 0.375
+    assert normalized_summary(returns, [None] * 3, [0.0] * 3, last_episodes=1) == (None, [None] * 3)
+
+
+@pytest.mark.parametrize("last", [0, 5])
+def test_last_episodes_out_of_range_is_refused_with_both_numbers(last):
+    with pytest.raises(ValueError, match=f"last_episodes is {last}, but there are 4 episodes"):
+        last_mean(np.zeros((2, 4)), last)
+
+
+def test_episodes_to_90_counts_the_episodes_played_when_the_moving_mean_gets_there():
+    at_once = [10.0] * 8
+    late = [0.0, 0, 0, 9, 9, 9, 9, 9]
+    never = [8.9] * 8
+    assert episodes_to_fraction([at_once], [10.0]) == {"median": 5.0, "share": 1.0}
+    assert episodes_to_fraction([late], [10.0]) == {"median": 8.0, "share": 1.0}
+    assert episodes_to_fraction([never], [10.0]) == {"median": None, "share": 0.0}
+    assert episodes_to_fraction([at_once, late, never], [10.0] * 3) == {"median": 8.0, "share": pytest.approx(2 / 3)}
+    # Half of the tasks never get there: the median lies beyond every number.
+    assert episodes_to_fraction([at_once, never], [10.0] * 2) == {"median": None, "share": 0.5}
+
+
+def test_episodes_to_90_knows_when_it_cannot_tell():
+    nothing = {"median": None, "share": None}
+    assert episodes_to_fraction(np.ones((2, 4)), [1.0, 1.0]) == nothing
+    assert episodes_to_fraction(np.ones((2, 9)), [None, None]) == nothing
+    assert episodes_to_fraction(np.ones((2, 9)), [None, 1.0]) == {"median": 5.0, "share": 1.0}
+
+
+def test_episodes_to_90_can_be_reached_with_a_negative_oracle():
+    # 90 % of -10 is meant as -11: the mean of one -11.9 and four -10.5 is the first above it.
+    assert episodes_to_fraction([[-11.9] * 5 + [-10.5] * 5], [-10.0])["median"] == 9.0
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(5, 30)), elements=st.floats(0, 20)), st.floats(0, 3)
+)
+def test_higher_returns_never_take_longer(returns, more):
+    oracle = [15.0] * len(returns)
+    before, after = episodes_to_fraction(returns, oracle), episodes_to_fraction(returns + more, oracle)
+    assert after["share"] >= before["share"]
+    if before["median"] is not None:
+        assert after["median"] <= before["median"]
+
+
+@given(arrays(np.float64, st.tuples(st.integers(0, 3), st.integers(0, 4))))
+def test_what_is_not_finite_becomes_null_and_the_rest_stays(x):
+    got = json.loads(json.dumps(null_for_nan(x), allow_nan=False))
+    assert len(got) == len(x)
+    for row, expected in zip(got, x, strict=True):
+        assert row == [v if math.isfinite(v) else None for v in expected.tolist()]

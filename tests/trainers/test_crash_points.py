@@ -1,0 +1,60 @@
+"""Killed at any moment of writing, sealing, renaming or rotating a checkpoint, a run loses nothing."""
+
+import pytest
+
+from hf_icrl.trainers import checkpoint_fault
+
+
+def killed_at_every(events, runner, tmp_path, **job):
+    """For each file event of an uninterrupted run: be killed there, resume, and compare the final weights."""
+    expected = runner.uninterrupted(**job)
+    for event in events:
+        folder = tmp_path / f"killed-at-{event}"
+        runner.killed(output_dir=folder, resume=True, kill_at_file_event=event, **job)
+        result = runner.result(output_dir=folder, resume=True, **job)
+        assert result["weights"] == expected, f"killed at file event {event}"
+        # Killed in the very last deletion, the run is finished and the oldest checkpoint stays; never a torn one.
+        left = {path.name: checkpoint_fault(path) for path in folder.iterdir()}
+        assert left.pop("checkpoint-4", None) is None
+        assert left == {"checkpoint-8": None, "checkpoint-12": None}, f"killed at file event {event}"
+
+
+def count_events(runner, tmp_path):
+    return runner.result(output_dir=tmp_path / "counted", resume=True)["file_events"]
+
+
+def test_killed_at_file_events_spread_over_the_run(runner, tmp_path):
+    total = count_events(runner, tmp_path)
+    # Three checkpoints and the deletion of the first: the spread hits writing, sealing, renaming and deleting.
+    killed_at_every(range(total // 8, total, total // 8), runner, tmp_path)
+
+
+@pytest.mark.slow
+def test_killed_at_every_file_event(runner, tmp_path):
+    killed_at_every(range(1, count_events(runner, tmp_path) + 1), runner, tmp_path)
+
+
+def test_a_partial_folder_is_no_checkpoint_and_goes_away(runner, tmp_path):
+    folder = tmp_path / "run"
+    partial = folder / "_partial-checkpoint-8" / "checkpoint-8"
+    partial.mkdir(parents=True)
+    (partial / "model.safetensors").write_bytes(b"half")
+    assert runner.result(output_dir=folder, resume=True)["weights"] == runner.uninterrupted()
+    assert {path.name for path in folder.iterdir()} == {"checkpoint-8", "checkpoint-12"}
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_the_checkpoints_alone(runner, tmp_path):
+    folder = tmp_path / "run"
+    runner.result(output_dir=folder, steps=12, arguments={"save_total_limit": 5})
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "-12" not in str(path)}
+    older = str(folder / "checkpoint-8")
+    sizes = {path.name: path.stat().st_size for path in (folder / "checkpoint-8").iterdir()}
+    for name in ("model.safetensors", "optimizer.pt"):
+        error = runner.error(output_dir=folder, resume=older, largest_file=sizes[name] - 100)
+        assert error.startswith("OSError"), error
+        assert "checkpoint-12" in error
+        assert "the disk or a quota is full" in error
+        assert {path.name for path in folder.iterdir()} == {"checkpoint-4", "checkpoint-8", "checkpoint-12"}
+        for path, content in before.items():
+            assert path.read_bytes() == content
+    assert runner.result(output_dir=folder, resume=True)["weights"] == runner.uninterrupted()
