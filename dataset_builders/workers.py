@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+from contextlib import suppress
 from multiprocessing.connection import wait
 
 from hf_icrl.dataset_builders.shards import write_shard
@@ -57,15 +58,16 @@ def write_shards(plan, folder, shards, num_proc):
 def _work(plan, folder, shards, sender):
     # Ctrl-C goes to the whole process group; the parent says what happened, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        for shard in shards:
-            write_shard(plan, folder, shard)
-            sender.send(shard)
-    except BrokenPipeError:
-        # The parent is gone; a later run goes on from the shards that are there.
-        return
-    except Exception as error:
-        sender.send(error)
+    # A broken pipe: the parent is gone, and a later run goes on from the shards that are there.
+    with suppress(BrokenPipeError):
+        try:
+            for shard in shards:
+                write_shard(plan, folder, shard)
+                sender.send(shard)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            sender.send(error)
 
 
 def _death(exitcode):

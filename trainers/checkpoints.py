@@ -194,7 +194,7 @@ def _fault_without_manifest(folder):
     for index in folder.glob("*.safetensors.index.json"):
         weights += [folder / name for name in set(read_json(index)["weight_map"].values())]
     if not weights:
-        return "it has no weights (*.safetensors)"
+        return "model.safetensors is missing"
     for path in weights:
         if not path.is_file():
             return f"{path.name} is missing"

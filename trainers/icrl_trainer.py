@@ -14,7 +14,7 @@ from hf_icrl.files import check_writable
 from hf_icrl.tasks import task_key
 from hf_icrl.trainers import checkpoints
 from hf_icrl.trainers.icrl_config import ICRLConfig
-from hf_icrl.trainers.publishing import in_context_metrics, move_model_files
+from hf_icrl.trainers.publishing import in_context_metrics, move_model_files, training_data
 from hf_icrl.trainers.quiet import progress_bars
 from hf_icrl.trainers.random_state import untouched_random_state
 from hf_icrl.trainers.run_identity import check_same_run, describe_run
@@ -55,8 +55,6 @@ class ICRLTrainer(Trainer):
             tasks, not the held-out ones.
         report_tasks (`list[dict]`, *optional*):
             held-out tasks for the report at the end, which nothing is chosen on.
-        dataset_info (`dict`, *optional*):
-            the dataset's `history_info.json` (`hf_icrl.histories.read_info`), for the model card.
 
     Raises:
         ValueError: tasks without a family; `args` that are no `ICRLConfig`; a report on tasks that the model is
@@ -83,7 +81,6 @@ class ICRLTrainer(Trainer):
         eval_family=None,
         eval_tasks=None,
         report_tasks=None,
-        dataset_info=None,
     ):
         if not isinstance(args, ICRLConfig):
             raise ValueError(f"args is a {type(args).__name__}; give an hf_icrl.ICRLConfig(output_dir=...)")
@@ -104,7 +101,6 @@ class ICRLTrainer(Trainer):
         self.eval_family = eval_family
         self.eval_tasks = list(eval_tasks or ())
         self.report_tasks = list(report_tasks or ())
-        self.dataset_info = dataset_info
         self._report = None  # of the finished model, for the card
         self._run = None  # what this run is: `describe_run`
         self._checkpoint_parent = None  # where a checkpoint is being written, instead of output_dir
@@ -308,6 +304,7 @@ class ICRLTrainer(Trainer):
             seed=self.args.seed,
             last_episodes=self.args.eval_last_episodes,
             evaluation_set=evaluation_set,
+            dataset=training_data(self.train_dataset)[0],
             progress=not self.args.disable_tqdm and self.is_world_process_zero(),
         )
 
@@ -338,8 +335,31 @@ class ICRLTrainer(Trainer):
             self._report = self.in_context_report(self.report_tasks)
         self.save_model(_internal_call=True)
         if self.is_world_process_zero():
+            self._report.values["model"] = self.args.output_dir
             self._report.save(self.args.output_dir)
             self.create_model_card()
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self.push_to_hub()
+
+    def create_model_card(self, license="apache-2.0", finetuned_from=None, dataset=None, model_name=None, tags=None):
+        """Write the model card, `README.md`, into `output_dir`.
+
+        Args:
+            license (`str`): an identifier that the Hub knows.
+            finetuned_from (`str`, *optional*): Hub id of the model that this one was fine-tuned from.
+            dataset (`str`, *optional*): Hub id of the training data.
+            model_name, tags: what `Trainer.push_to_hub` passes; the card names and tags the model by its method.
+        """
+        from hf_icrl.model_cards import write_model_card
+
+        if self.is_world_process_zero():
+            write_model_card(
+                self.args.output_dir,
+                report=self._report,
+                dataset_info=training_data(self.train_dataset)[1],
+                base_model=finetuned_from,
+                model_id=self.hub_model_id,
+                dataset_id=dataset,
+                license=license,
+            )

@@ -1,8 +1,12 @@
 """What a training run gives away: metrics of an in-context evaluation, and model files without pickles."""
 
 import os
+from pathlib import Path
 
 from transformers.trainer import TRAINING_ARGS_NAME
+
+from hf_icrl.histories import read_info
+from hf_icrl.histories.info import INFO_FILENAME
 
 
 def in_context_metrics(report, prefix):
@@ -42,3 +46,19 @@ def move_model_files(staging, folder):
         for path in folder.glob(pattern):
             if path.relative_to(folder) not in names:
                 path.unlink()
+
+
+def training_data(train_dataset):
+    """Where the training data lie and what is known about them, for the report and the card.
+
+    Args:
+        train_dataset (`HistoryWindows` or other): memory-mapped data know their folder.
+
+    Returns:
+        `(str or None, dict or None)`: the folder, and its `history_info.json`.
+    """
+    files = getattr(getattr(train_dataset, "dataset", train_dataset), "cache_files", None)
+    if not files:
+        return None, None
+    folder = Path(files[0]["filename"]).parent
+    return str(folder), read_info(folder) if (folder / INFO_FILENAME).is_file() else None

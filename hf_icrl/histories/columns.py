@@ -26,18 +26,18 @@ class FlatColumn:
         self.width = int(np.prod(self.element))
         addresses = np.array([p.ctypes.data for p in self.pieces], np.int64)
         base = int(addresses.min())
-        self._shift = (addresses - base) // itemsize  # of each chunk's first number
+        self.shift = (addresses - base) // itemsize  # of each chunk's first number
         span = int(max(p.ctypes.data + p.nbytes for p in self.pieces)) - base
-        self._runs = _runs(base, span // itemsize, length * self.width, self.dtype)
+        self.runs = _runs(base, span // itemsize, length * self.width, self.dtype)
 
     def gather(self, chunk, step):
         """Runs that begin at `step` (within the chunk) of `chunk`, both int64 (B,): shape (B, length, *element).
 
         The caller has made sure that every run lies inside its chunk.
         """
-        if self._runs is None:
+        if self.runs is None:
             return np.stack([self.pieces[c][s : s + self.length] for c, s in zip(chunk, step, strict=True)])
-        return self._runs[self._shift[chunk] + step * self.width].reshape(-1, self.length, *self.element)
+        return self.runs[self.shift[chunk] + step * self.width].reshape(-1, self.length, *self.element)
 
     def empty(self, batch):
         """Room for as many runs, not filled: shape (batch, length, *element)."""
@@ -54,9 +54,9 @@ class FlatColumn:
 
 
 class FlatOffsets:
-    """The first step of every row of every chunk, read from Arrow's list offsets where they lie.
+    """Where the rows of every chunk begin, read from Arrow's list offsets where they lie.
 
-    Rows and steps are counted within their chunk. All arguments are int64 arrays of shape (B,).
+    Rows and steps are counted within their chunk. Array arguments are int64 of shape (B,).
 
     Args:
         pieces (list of `np.ndarray` of int32): the offsets of each chunk, one more than its rows.
@@ -65,50 +65,52 @@ class FlatOffsets:
     def __init__(self, pieces):
         self.pieces = pieces
         self.rows = np.array([len(p) - 1 for p in pieces], np.int64)
-        self._column = FlatColumn(pieces, length=1)
+        column = FlatColumn(pieces, length=1)
+        self._all, self._shift = column.runs[:, 0], column.shift
         self._zero = np.array([p[0] for p in pieces], np.int64)
-
-    def at(self, chunk, row):
-        """The first step of `row`; at a chunk's number of rows, the chunk's number of steps."""
-        return self._column.gather(chunk, row)[:, 0] - self._zero[chunk]
 
     def of_chunk(self, chunk):
         """The first steps of all rows of one chunk (an `int`), shape (rows,)."""
         return self.pieces[chunk][:-1] - self.pieces[chunk][0]
 
-    def first_row_from(self, chunk, step, low, high):
-        """The first row in [low, high) that begins at `step` or later, or `high`.
+    def starts_between(self, chunk, begin, end, low, high):
+        """The rows in [low, high) whose first step is in [begin, end): (position in the batch, first step) of each.
 
-        `step` lies between the first step of `low` and that of `high`.
+        `begin` lies between the first step of row `low` and that of row `high`; at a chunk's number of rows, the
+        latter is the chunk's number of steps.
         """
-        # Episodes of one length are found at once by interpolation; the rest by bisection.
-        first, end = self.at(chunk, low), self.at(chunk, high)
-        row = low - (first - step) * (high - low) // (end - first)
-        right = (self.at(chunk, row) >= step) & ((row == low) | (self.at(chunk, np.maximum(row - 1, low)) < step))
-        if not right.all():
-            wrong = np.flatnonzero(~right)
-            row[wrong] = self._bisect(chunk[wrong], step[wrong], low[wrong], high[wrong])
-        return row
-
-    def _bisect(self, chunk, step, low, high):
-        for _ in range(int((high - low).max()).bit_length()):
-            middle = (low + high) >> 1
-            # Where low == high the search is over; `middle` is then at most the chunk's rows, which has an offset.
-            before = (low < high) & (self.at(chunk, middle) < step)
-            low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
-        return low
-
-    def row_starts_until(self, chunk, step, row, high):
-        """Where the rows from `row` on (before `high`) begin that begin before `step`: (position in the batch, step)."""
+        # From here on as Arrow has it: one index for all chunks, offsets that need not begin at 0.
+        shift, zero = self._shift[chunk], self._zero[chunk]
+        row = self._first_row_from(begin + zero, low + shift, high + shift)
+        last, end = high + shift, end + zero
         count = 8
         while True:
             rows = row[:, None] + np.arange(count)
-            starts = self.at(np.repeat(chunk, count), np.minimum(rows, high[:, None]).ravel()).reshape(rows.shape)
-            inside = (starts < step[:, None]) & (rows < high[:, None])
+            starts = self._all[np.minimum(rows, last[:, None])]
+            inside = (starts < end[:, None]) & (rows < last[:, None])
             if not inside[:, -1].any():
                 batch, column = np.nonzero(inside)
-                return batch, starts[batch, column]
+                return batch, starts[batch, column] - zero[batch]
             count *= 4
+
+    def _first_row_from(self, step, low, high):
+        """The first row in [low, high) that begins at `step` or later, or `high`."""
+        # Episodes of one length are found at once by interpolation; the rest by bisection.
+        first = self._all[low]
+        row = low - (first - step) * (high - low) // (self._all[high] - first)
+        right = (self._all[row] >= step) & ((row == low) | (self._all[np.maximum(row - 1, low)] < step))
+        if not right.all():
+            wrong = np.flatnonzero(~right)
+            row[wrong] = self._bisect(step[wrong], low[wrong], high[wrong])
+        return row
+
+    def _bisect(self, step, low, high):
+        for _ in range(int((high - low).max()).bit_length()):
+            middle = (low + high) >> 1
+            # Where low == high the search is over; `middle` is then at most the chunk's rows, which has an offset.
+            before = (low < high) & (self._all[middle] < step)
+            low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
+        return low
 
 
 def flat_values(column):

@@ -171,8 +171,7 @@ class HistoryWindows(torch.utils.data.Dataset):
         # The history's rows in this chunk; no other episode can begin in the window.
         low = np.maximum(self._index.rows[history] - self._first_row[chunk], 0)
         high = np.minimum(self._index.rows[history + 1] - self._first_row[chunk], self._offsets.rows[chunk])
-        row = self._offsets.first_row_from(chunk, step, low, high)
-        window, at = self._offsets.row_starts_until(chunk, step + self.length, row, high)
+        window, at = self._offsets.starts_between(chunk, step, step + self.length, low, high)
         dones[window, at - step[window]] = 1
 
     def _mark_dones_across(self, dones, chunk, step):

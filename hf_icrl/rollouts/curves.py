@@ -84,6 +84,7 @@ def simple_curve_png(returns):
         axes.plot(number, returns.T, color=_MEAN, linewidth=0.6, alpha=0.15)
     axes.plot(number, returns.mean(axis=0), color=_MEAN, linewidth=2.2, marker="o" if len(number) == 1 else None)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.margins(x=0.01)
     axes.set_xlabel("episode", color=_INK, fontsize=10)
     axes.set_ylabel("return", color=_INK, fontsize=10)
     return _png(figure)

@@ -76,7 +76,7 @@ def evaluate(
         from transformers import AutoModel
 
         model = AutoModel.from_pretrained(os.fspath(model))
-    family, tasks = resolve(family, tasks, evaluation_set, model_path(model))
+    family, tasks = resolve(family, tasks, evaluation_set, model.config)
     row_ids = (np.arange(seeds)[:, None] * _ROWS_PER_SEED + np.arange(len(tasks))).ravel()
 
     start = time.perf_counter()

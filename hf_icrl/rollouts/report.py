@@ -1,6 +1,8 @@
 """`Report`: what an evaluation found, as JSON, table, curve and video."""
 
+import html
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from hf_icrl.files import atomic_file, read_json
@@ -81,7 +83,7 @@ class Report:
         return self.values.get(key, default)
 
     def save(self, folder):
-        """Write learning_curve.png, replay.mp4 and, last, report.json into `folder`, each of them whole or not at all.
+        """Write report.json, learning_curve.png and replay.mp4 into `folder`; on an error, what was there stays.
 
         There is no replay.mp4 when the environment cannot be drawn; one of an older report is then removed, so that
         the files of a folder always belong together.
@@ -91,14 +93,16 @@ class Report:
         folder = Path(folder)
         # Everything is drawn before anything is written: an error in drawing leaves the folder as it was.
         curve, video = learning_curve_png(self), self.video()
-        for name, content in ((CURVE_FILE, curve), (REPLAY_FILE, video)):
-            if content is not None:
-                with atomic_file(folder / name, "wb") as file:
+        contents = {REPORT_FILE: compact_json(self.values).encode(), CURVE_FILE: curve, REPLAY_FILE: video}
+        with ExitStack() as files:
+            for name, content in contents.items():
+                if content is not None:
+                    file = files.enter_context(atomic_file(folder / name, "wb"))
                     file.write(content)
+                    # A full disk shows itself here, before any of the files is renamed to its place.
+                    file.flush()
         if video is None:
             (folder / REPLAY_FILE).unlink(missing_ok=True)
-        with atomic_file(folder / REPORT_FILE) as file:
-            file.write(compact_json(self.values))
 
     def video(self):
         """The replay as the bytes of an MP4 file, or None if the environment cannot be drawn."""
@@ -170,7 +174,7 @@ class Report:
 
         video = self.video()
         return (
-            f"<div><div>{self.title()}</div>{html_table(self.rows())}{image_html(learning_curve_png(self))}"
+            f"<div><div>{html.escape(self.title())}</div>{html_table(self.rows())}{image_html(learning_curve_png(self))}"
             f"{'' if video is None else video_html(video)}</div>"
         )
 

@@ -10,23 +10,24 @@ RECIPE_FILE = "recipe.yaml"
 _SETS = ("held_out", "validation", "train")
 
 
-def resolve(family, tasks, evaluation_set, model_folder):
+def resolve(family, tasks, evaluation_set, config):
     """`(family, tasks)` from what was given and, for the rest, from the recipe beside the model.
 
     Args:
         family (task family, `str` or `None`), tasks (list of dicts or `None`): None = ask the recipe.
         evaluation_set (`str`): which side of the split, if `tasks` is None.
-        model_folder (`str` or `None`): the folder or Hub id that the model was loaded from.
+        config: the model's config, which knows where the model was loaded from.
 
     Raises:
         ValueError: there is neither a family nor a recipe, or the split has no such tasks.
     """
-    section = _environment_section(model_folder) if family is None or tasks is None else None
+    section = _environment_section(config) if family is None or tasks is None else None
     if family is None:
         if section is None:
+            name = getattr(config, "_name_or_path", None) or "never saved"
             raise ValueError(
-                f"the model ({model_folder or 'never saved'}) has no {RECIPE_FILE} beside it that says where it acts: "
-                'pass the task family, for example evaluate(model, "dark_room")'
+                f"the model ({name}) has no {RECIPE_FILE} beside it that says where it acts: pass the task family, "
+                'for example evaluate(model, "dark_room")'
             )
         family = _family_of(section)
     elif isinstance(family, str):
@@ -60,8 +61,8 @@ def _tasks_of(family, section, evaluation_set):
     return {"held_out": held_out, "validation": validation, "train": train}[evaluation_set]
 
 
-def _environment_section(model_folder):
-    path = _recipe_path(model_folder)
+def _environment_section(config):
+    path = _recipe_path(config)
     if path is None:
         return None
     try:
@@ -76,15 +77,26 @@ def _environment_section(model_folder):
     return section
 
 
-def _recipe_path(model_folder):
-    if model_folder is None:
+def _recipe_path(config):
+    name = getattr(config, "_name_or_path", None)
+    if not name:
         return None
-    folder = Path(model_folder)
-    if folder.is_dir():
-        path = folder / RECIPE_FILE
+    if Path(name).is_dir():
+        path = Path(name) / RECIPE_FILE
         return path if path.is_file() else None
-    # A Hub id: the recipe is already in the cache if the model came with it, else it is fetched now.
-    from transformers.utils import cached_file
+    return _recipe_from_hub(name)
 
-    path = cached_file(str(model_folder), RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
-    return None if path is None else Path(path)
+
+def _recipe_from_hub(name):
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+
+    try:
+        config = try_to_load_from_cache(name, "config.json")
+        # A model that came from the Hub has its config in the cache. Any other name is that of a folder which is
+        # gone, and asking the Hub for it could find somebody else's repository.
+        if not isinstance(config, str):
+            return None
+        return Path(hf_hub_download(name, RECIPE_FILE, revision=Path(config).parent.name))
+    except (EntryNotFoundError, HFValidationError):  # the former also when the Hub cannot be asked
+        return None

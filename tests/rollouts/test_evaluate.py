@@ -4,7 +4,11 @@ import dataclasses
 import io
 import json
 import logging
+import resource
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import av
 import numpy as np
@@ -165,6 +169,23 @@ def test_an_unwritable_folder_is_one_clear_error_and_changes_nothing(report, tmp
     assert target.read_text() == "mine"
 
 
+def test_a_full_disk_leaves_the_old_report_whole(report, tmp_path):
+    report.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    newer = Report({**report.values, "note": "newer"}, report.replay)
+    # The smaller files still fit, the curve does not.
+    limit = max(len(before["report.json"]), len(before["replay.mp4"])) + 5000
+    assert limit < len(before["learning_curve.png"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*learning_curve\.png"):
+            newer.save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def png_size(content):
     with Image.open(io.BytesIO(content)) as image:
         return image.size
@@ -249,3 +270,23 @@ def test_without_a_recipe_one_has_to_say_where_to_act(model, family, tmp_path):
     (tmp_path / "recipe.yaml").write_text("environment: 3\n")
     with pytest.raises(ValueError, match="it is no recipe"):
         evaluate(tmp_path)
+
+
+def test_the_recipe_of_a_model_from_the_hub_is_found_in_the_cache(model, family, tmp_path):
+    # The cache as huggingface_hub lays it out after a download; nothing may be fetched.
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repo = tmp_path / "hub" / "models--alice--agent"
+    save_with_recipe(model, repo / "snapshots" / commit, held_out=[{"goal": [3, 1]}])
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    code = (
+        "import torch, hf_icrl; torch.set_num_threads(1)\n"
+        "print('tasks:', hf_icrl.evaluate('alice/agent', episodes=1, seeds=1)['tasks'])"
+    )
+    checkout = Path(__file__).resolve().parents[2]
+    environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(checkout)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tasks: [{'goal': [3, 1]}]" in done.stdout

@@ -25,18 +25,26 @@ def _environment():
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"}
 
 
-@pytest.fixture(scope="session")
-def histories_folder(tmp_path_factory):
+def _write_histories(folder, seed):
     """Noise-curriculum histories of a 3x3 DarkRoom, one a goal, as `datasets.load_from_disk` opens them."""
     family = task_family("dark_room", **FAMILY)
     tasks = family.tasks()
-    batch = make_source("noise_curriculum").generate(family, tasks, list(range(len(tasks))), EPISODES, seed=0)
+    batch = make_source("noise_curriculum").generate(family, tasks, list(range(len(tasks))), EPISODES, seed=seed)
     envs = family.make_vec(tasks[:1])
     features = history_features(envs.single_observation_space, envs.single_action_space, tasks[0])
     table = episodes_table(batch, features, env_id=family.env_id, source="noise_curriculum", split="train")
-    folder = tmp_path_factory.mktemp("histories") / "dataset"
     Dataset(table).save_to_disk(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def histories_folder(tmp_path_factory):
+    return _write_histories(tmp_path_factory.mktemp("histories") / "dataset", seed=0)
+
+
+@pytest.fixture(scope="session")
+def other_histories_folder(tmp_path_factory):
+    return _write_histories(tmp_path_factory.mktemp("histories") / "other", seed=1)
 
 
 class Runner:

@@ -128,7 +128,7 @@ def train(
     trainer = (ICRLTrainer if trainer == "icrl" else Trainer)(**options)
     if largest_file is not None:
         # A full disk without root: the kernel refuses every byte beyond this size.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     events = FileEvents(output_dir, kill_at_file_event)
     if resume == "last whole":
         resume = last_whole_checkpoint(output_dir, arguments.world_size)
@@ -154,6 +154,7 @@ def run(job, result_path):
     try:
         result = train(**job)
     except Exception as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         traceback.print_exc()
         result = {"error": f"{type(error).__name__}: {error}"}
     Path(result_path).write_text(json.dumps(result))

@@ -26,7 +26,7 @@ def count_events(runner, tmp_path):
 def test_killed_at_file_events_spread_over_the_run(runner, tmp_path):
     total = count_events(runner, tmp_path)
     # Three checkpoints and the deletion of the first: the spread hits writing, sealing, renaming and deleting.
-    killed_at_every(range(total // 8, total, total // 8), runner, tmp_path)
+    killed_at_every(range(total // 6, total, total // 6), runner, tmp_path)
 
 
 @pytest.mark.slow

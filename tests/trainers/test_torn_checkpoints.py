@@ -88,7 +88,7 @@ def test_training_resumes_exactly_from_the_whole_one_before(copied_run, runner, 
 
 
 def test_a_torn_checkpoint_asked_for_by_name_is_refused(copied_run, runner):
-    trainer, folder = copied_run
+    _, folder = copied_run
     (folder / "checkpoint-12" / "optimizer.pt").unlink()
     # Only ICRLTrainer looks; it refuses those of plain Trainer too.
     error = runner.error(output_dir=folder, resume=str(folder / "checkpoint-12"))

@@ -1,0 +1,65 @@
+"""Windows per second of `HistoryWindows`, from memory-mapped histories in several shards, on one core.
+
+  python tests/benchmarks/bench_windows.py
+
+"per core" counts the process's own CPU time, so that it can be read on a machine that others use, too.
+"""
+
+import argparse
+import tempfile
+import time
+
+import torch
+
+import hf_icrl
+from hf_icrl.histories import HistoryWindows
+
+
+def measure(windows, batch_size, seconds):
+    """(windows per wall-clock second, per CPU second) of `__getitems__`, the best of five runs of `seconds / 5`."""
+    best = (0.0, 0.0)
+    index = 0
+    for _ in range(5):
+        count, wall, cpu = 0, time.perf_counter(), time.process_time()
+        while time.perf_counter() - wall < seconds / 5:
+            windows.__getitems__(range(index, index + batch_size))
+            index = (index + batch_size) % (len(windows) - batch_size)
+            count += batch_size
+        best = max(best, (count / (time.perf_counter() - wall), count / (time.process_time() - cpu)))
+    return best
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--histories_per_task", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=5.0, help="per figure")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for title, env_kwargs in (
+        ("episodes of 20 steps", {}),
+        ("episodes of 1 to 20 steps", {"terminate_on_goal": True, "start": "random"}),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            collection = hf_icrl.collect(
+                "dark_room",
+                "noise_curriculum",
+                env_kwargs=env_kwargs,
+                output_dir=f"{folder}/dataset",
+                histories_per_task=args.histories_per_task,
+                episodes=100,
+                progress=False,
+            )
+            dataset = collection.dataset
+            windows = HistoryWindows(dataset, length=args.length, num_windows=10**6)
+            chunks = len(dataset.data.to_batches())
+            print(
+                f"{title}: {collection.info['num_transitions']:,} steps in {chunks} chunks, windows of {args.length}"
+            )
+            for batch_size in (32, 64, 256):
+                wall, cpu = measure(windows, batch_size, args.seconds)
+                print(f"  batch {batch_size:>4}: {wall:>9,.0f} windows/s, {cpu:>9,.0f} per core")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Small models and histories, and the slow, obvious computation that the cache is compared with."""
+
+import numpy as np
+import pytest
+import torch
+
+from hf_icrl import AlgorithmDistillationConfig, AlgorithmDistillationModel
+
+SPACES = {
+    "discrete": {"type": "Discrete", "n": 12},
+    "multi": {"type": "MultiDiscrete", "nvec": [3, 4]},
+    "box": {"type": "Box", "shape": [3], "low": -2.0, "high": [2.0, 2.0, 5.0]},
+}
+ACTIONS = {
+    "discrete": {"type": "Discrete", "n": 5},
+    "box": {"type": "Box", "shape": [2], "low": [-1.0, 0.0], "high": [1.0, 10.0]},
+}
+TRUNKS = {
+    "llama": {},
+    "gpt2": {"model_type": "gpt2"},
+    "qwen3": {"model_type": "qwen3"},
+    "mistral": {"model_type": "mistral", "sliding_window": None},
+    "mistral-slide": {"model_type": "mistral", "sliding_window": 5},
+    "qwen3-slide": {"model_type": "qwen3", "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 0},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def make_model():
+    """`make_model(trunk="llama", observation="discrete", action="discrete", seed=0, **config)`: a small model whose
+    outputs vary strongly with its inputs (initial weights are large), in eval mode."""
+
+    def make(trunk="llama", observation="discrete", action="discrete", seed=0, **config):
+        trunk_config = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.2}
+        trunk_config |= TRUNKS[trunk] if isinstance(trunk, str) else trunk
+        config = {"context_length": 8, "initializer_range": 0.5, **config}
+        config = AlgorithmDistillationConfig(
+            observation_space=SPACES[observation] if isinstance(observation, str) else observation,
+            action_space=ACTIONS[action] if isinstance(action, str) else action,
+            trunk_config=trunk_config,
+            **config,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            return AlgorithmDistillationModel(config).eval()
+
+    return make
+
+
+@pytest.fixture
+def make_history():
+    """`make_history(model, rows, steps, seed=0)`: observations, actions, rewards and dones, each (rows, steps, ...)."""
+
+    def values(space, shape, rng):
+        if space.is_discrete:
+            sizes = np.asarray(space.sizes).reshape(space.shape)
+            return space.start + rng.integers(sizes, size=(*shape, *space.shape))
+        return rng.uniform(space.low, space.high, size=(*shape, *space.shape)).astype(np.float32)
+
+    def make(model, rows, steps, seed=0):
+        rng = np.random.default_rng(seed)
+        shape = (rows, steps)
+        return {
+            "observations": values(model.observation_space, shape, rng),
+            "actions": values(model.action_space, shape, rng),
+            "rewards": rng.normal(size=shape).astype(np.float32),
+            "dones": (rng.random(shape) < 0.2).astype(np.int64),
+        }
+
+    return make
+
+
+@pytest.fixture
+def to_batch():
+    """`to_batch(history, begins=True)`: the inputs of `forward`, as tensors; `begins`: step 0 has no predecessor."""
+
+    def convert(history, begins=True):
+        def shift(values, none):
+            first = np.full_like(values[:, :1], none)
+            return torch.from_numpy(np.concatenate([first, values[:, :-1]], axis=1))
+
+        discrete = history["actions"].dtype == np.int64
+        return {
+            "observations": torch.from_numpy(history["observations"]),
+            "previous_actions": shift(history["actions"], -1 if discrete and begins else 0),
+            "previous_rewards": shift(history["rewards"], 0),
+            "previous_dones": shift(history["dones"], -1 if begins else 0),
+        }
+
+    return convert
+
+
+@pytest.fixture
+def reference_logits(to_batch):
+    """`reference_logits(model, history, overflow, keep)`: for each step of one history (1, T), the logits of an
+    uncached forward over exactly the steps that design.md 4 says."""
+
+    @torch.no_grad()
+    def compute(model, history, overflow="refill", keep=None):
+        batch, window = to_batch(history), model.config.context_length
+        keep = window // 2 if keep is None else keep
+        logits = []
+        for t in range(history["dones"].shape[1]):
+            start = 0
+            if overflow == "refill" and t >= window:
+                start = (window - keep) * ((t - window) // (window - keep) + 1)
+            part = {name: value[:, start : t + 1] for name, value in batch.items()}
+            logits.append(model(**part).logits[0, -1])
+        return torch.stack(logits).numpy()
+
+    return compute
+
+
+@pytest.fixture
+def run_cached():
+    """`run_cached(model, state, history)`: act through a history, told its rewards, dones and (in place of those that
+    the model draws) its actions; the logits of every step, (rows, T, outputs)."""
+
+    def run(model, state, history, restarts=None, before_step=None):
+        """`restarts[t]`: the rows that begin a new history at step t."""
+        seen = []
+        hook = model.register_forward_hook(lambda module, args, output: seen.append(output.logits[:, -1]))
+        steps = []
+        try:
+            for t in range(history["dones"].shape[1]):
+                if restarts and t in restarts:
+                    state.restart(restarts[t])
+                outcome = (history["rewards"][:, t - 1], history["dones"][:, t - 1]) if t else ()
+                model.act(state, history["observations"][:, t], *outcome)
+                # The last pass of a step is the one that chooses the action; a refill comes before it.
+                steps.append(seen[-1].numpy())
+                state.last_actions = history["actions"][:, t].copy()
+        finally:
+            hook.remove()
+        return np.stack(steps, axis=1)
+
+    return run
