@@ -11,6 +11,12 @@ import importlib.machinery
 import sys
 
 
+def _register_configs():
+    from hf_icrl.models import register_auto_configs
+
+    register_auto_configs()
+
+
 def _register_models():
     from hf_icrl.models import register_auto_classes
 
@@ -23,8 +29,9 @@ def _register_environments():
     register_environments()
 
 
-# The module whose execution completes a registry -> what to call then. modeling_auto imports configuration_auto.
+# The module whose execution completes a registry -> what to call then.
 _HOOKS = {
+    "transformers.models.auto.configuration_auto": _register_configs,
     "transformers.models.auto.modeling_auto": _register_models,
     "gymnasium.envs": _register_environments,
 }
@@ -65,11 +72,9 @@ class _LoaderWithCallback(importlib.abc.Loader):
 
 def register_lazily():
     """Register now what is already imported, and the rest on import. Called once, by `import hf_icrl`."""
-    pending = {}
-    for name, callback in _HOOKS.items():
-        if name in sys.modules:
-            callback()
-        else:
-            pending[name] = callback
+    pending = {name: callback for name, callback in _HOOKS.items() if name not in sys.modules}
     if pending:
         sys.meta_path.insert(0, _AfterImport(pending))
+    for name, callback in _HOOKS.items():
+        if name not in pending:
+            callback()

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 USE = """
-config = AutoConfig.for_model("algorithm_distillation")
+spaces = {"observation_space": {"type": "Discrete", "n": 81}, "action_space": {"type": "Discrete", "n": 5}}
+config = AutoConfig.for_model("hf_icrl_algorithm_distillation", **spaces)
 assert type(config).__module__ == "hf_icrl.models.configuration_algorithm_distillation", type(config)
 env = gymnasium.make("hf_icrl/DarkRoom-v0", goal=(2, 7))
 assert env.reset(seed=0)[0] == 40

@@ -8,7 +8,6 @@ its manifest (each file's size and SHA-256) is written last, and one rename make
 
 import errno
 import hashlib
-import json
 import logging
 import os
 import re
@@ -90,9 +89,11 @@ def read_manifest(folder):
     if not path.is_file():
         return None
     manifest = read_json(path)
-    if manifest.get("format") != MANIFEST_FORMAT:
+    if not isinstance(manifest, dict) or not {"format", "run", "files"} <= set(manifest):
+        raise ValueError(f"{path} is no checkpoint manifest; remove this checkpoint")
+    if manifest["format"] != MANIFEST_FORMAT:
         raise ValueError(
-            f"{path} has format {manifest.get('format')!r}, this version reads {MANIFEST_FORMAT}; update hf_icrl"
+            f"{path} has format {manifest['format']!r}, this version reads {MANIFEST_FORMAT}; update hf_icrl"
         )
     return manifest
 
@@ -193,7 +194,7 @@ def _fault_without_manifest(folder):
     weights = list(folder.glob("*.safetensors"))
     for index in folder.glob("*.safetensors.index.json"):
         weights += [folder / name for name in set(read_json(index)["weight_map"].values())]
-    if not weights:
+    if not weights and not _is_sharded(folder):
         return "model.safetensors is missing"
     for path in weights:
         if not path.is_file():
@@ -210,12 +211,11 @@ def _fault_without_manifest(folder):
 
 
 def _fault_of_state(folder, world_size):
-    """What exact resumption needs beside the weights; FSDP and DeepSpeed keep the optimizer in folders."""
+    """What exact resumption needs beside the weights."""
     if not (folder / "trainer_state.json").is_file():
         return "trainer_state.json is missing"
-    json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-    sharded = any(path.is_dir() and re.match(r"optimizer|global_step", path.name) for path in folder.iterdir())
-    if not sharded:
+    read_json(folder / "trainer_state.json")
+    if not _is_sharded(folder):
         for name in ("optimizer.pt", "scheduler.pt"):
             if not (folder / name).is_file():
                 return f"{name} is missing"
@@ -224,6 +224,12 @@ def _fault_of_state(folder, world_size):
         if not (folder / name).is_file():
             return f"{name} is missing"
     return None
+
+
+def _is_sharded(folder):
+    """FSDP and DeepSpeed keep weights and optimizer in folders; without a manifest these are taken as they are."""
+    names = ("pytorch_model_fsdp", "optimizer", "global_step")
+    return any(path.is_dir() and path.name.startswith(names) for path in folder.iterdir())
 
 
 def _hash(path):

@@ -320,7 +320,6 @@ class ICRLTrainer(Trainer):
         try:
             with checkpoints.explained_write_errors(folder), progress_bars(not self.args.disable_tqdm):
                 super().save_model(str(staging), _internal_call=True)
-                self.accelerator.wait_for_everyone()
                 if self.args.should_save:
                     move_model_files(staging, folder)
         finally:

@@ -132,9 +132,9 @@ def _describe_data(args, dataset):
         return {**described, "workers": args.dataloader_num_workers}
     described["rows"] = len(dataset)
     # The numbers that say which windows these are (`HistoryWindows`); the digest below would only say "other rows".
-    described.update(
-        {name: getattr(dataset, name) for name in ("length", "num_windows", "seed") if name in vars(dataset)}
-    )
+    for name in ("length", "num_windows", "seed"):
+        if isinstance(value := getattr(dataset, name, None), int):
+            described[name] = value
     if len(dataset) > 0:
         indices = sorted({0, len(dataset) // 2, len(dataset) - 1})
         digest, again = (_digest([dataset[i] for i in indices]) for _ in range(2))

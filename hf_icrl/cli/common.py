@@ -1,10 +1,15 @@
 """What several verbs share: the run folder, the recipe flags, talking to the person in front of the terminal."""
 
 import os
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hf_icrl.cli.recipe import Recipe
+
+# In a model's folder: the recipe that made the model.
+RECIPE_FILE = "recipe.yaml"
 
 
 @dataclass
@@ -57,6 +62,21 @@ def say(text=""):
     """Print a line at once, from the first process only."""
     if is_main_process():
         print(text, flush=True)
+
+
+@contextmanager
+def quiet_libraries():
+    """Without a terminal, transformers shows no progress bars either."""
+    from transformers.utils import logging
+
+    if sys.stderr.isatty() or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def family_of(recipe):

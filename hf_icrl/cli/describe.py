@@ -9,6 +9,8 @@ Reads only.
 
 from pathlib import Path
 
+from hf_icrl.cli.common import RECIPE_FILE
+
 USAGE = "PATH_OR_ID"
 
 
@@ -22,10 +24,10 @@ def run(args):
     folder = Path(args.path_or_id)
     if not folder.is_dir():
         folder = _download(args.path_or_id)
-    if (folder / "history_info.json").is_file():
-        rows = _dataset_rows(folder)
-    elif (folder / "config.json").is_file():
+    if (folder / "config.json").is_file():
         rows = _model_rows(folder)
+    elif (folder / "history_info.json").is_file():
+        rows = _dataset_rows(folder)
     elif (folder / "dataset").is_dir() or (folder / "model").is_dir():
         parts = ", ".join(str(folder / name) for name in ("dataset", "model") if (folder / name).is_dir())
         raise ValueError(f"{folder} is a run folder; describe one of its parts: {parts}")
@@ -56,7 +58,7 @@ def _dataset_rows(folder):
         ("transitions", f"{info['num_transitions']:,} in {len(dataset):,} episodes, {size / 2**20:.1f} MiB"),
         ("tasks", ", ".join(f"{len(value)} {name.replace('_', '-')}" for name, value in tasks.items())),
         ("columns", ", ".join(dataset.column_names)),
-        ("made by", f"hf-icrl {info['version']}: {info['command']}"),
+        ("made by", f"hf-icrl {info['package_version']}: {info['command']}"),
     ]
 
 
@@ -82,8 +84,8 @@ def _model_rows(folder):
         ("acting", f"temperature {config.temperature}, overflow {config.overflow}"),
         ("made by", f"hf-icrl {config.hf_icrl_version}"),
     ]
-    if (folder / "recipe.yaml").is_file():
-        rows.append(("recipe", folder / "recipe.yaml"))
+    if (folder / RECIPE_FILE).is_file():
+        rows.append(("recipe", folder / RECIPE_FILE))
     if (folder / "report.json").is_file():
         report = Report.from_file(folder / "report.json")
         rows.append(("report", folder / "report.json"))

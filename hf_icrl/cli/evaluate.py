@@ -9,7 +9,7 @@ names another recipe. Writes report.json, learning_curve.png, replay.mp4 and the
 
 from pathlib import Path
 
-from hf_icrl.cli.common import family_of, say
+from hf_icrl.cli.common import RECIPE_FILE, family_of, quiet_libraries, say
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
 
@@ -26,21 +26,26 @@ def add_arguments(parser):
 
 
 def run(args):
-    recipe = _recipe_of(args)
-    output_dir = args.output_dir or args.model
     if not args.output_dir and not Path(args.model).is_dir():
         raise UsageError(f"{args.model} is not a local folder: say with --output_dir where the report goes")
+    recipe = _recipe_of(args)
+    output_dir = args.output_dir or args.model
     report = evaluate_model(recipe, args.model, Path(output_dir), args.command)
     say(report.table())
     say(f"wrote report.json, learning_curve.png, replay.mp4 and README.md to {output_dir}")
 
 
-def evaluate_model(recipe, model_path, output_dir, command):
-    """Evaluate as the recipe says, write report, pictures and card into `output_dir`; returns the `Report`."""
+def evaluate_model(recipe, model_path, output_dir, command, note=None):
+    """Evaluate as the recipe says, write report, pictures and card into `output_dir`; returns the `Report`.
+
+    `note` is a sentence that the report and the card then carry.
+    """
     from transformers import AutoModel
 
     from hf_icrl import evaluate
     from hf_icrl.files import check_writable
+    from hf_icrl.histories import read_info
+    from hf_icrl.histories.info import INFO_FILENAME
     from hf_icrl.model_cards import write_model_card
 
     section = recipe.evaluate
@@ -54,7 +59,9 @@ def evaluate_model(recipe, model_path, output_dir, command):
             f"the recipe has no {section.evaluation_set} tasks (environment.{section.evaluation_set} is 0)"
         )
     check_writable(output_dir)
-    model = AutoModel.from_pretrained(str(model_path))
+    with quiet_libraries():
+        model = AutoModel.from_pretrained(str(model_path))
+    info = Path(model_path) / INFO_FILENAME
     report = evaluate(
         model,
         family,
@@ -70,31 +77,43 @@ def evaluate_model(recipe, model_path, output_dir, command):
         command=command,
         progress=True,
     )
+    if note:
+        report.values["note"] = note
     report.save(output_dir)
-    write_model_card(output_dir, report=report, recipe=recipe.to_dict())
+    write_model_card(
+        output_dir,
+        report=report,
+        recipe=recipe.to_dict(),
+        dataset_info=read_info(model_path) if info.is_file() else None,
+    )
     return report
 
 
 def _recipe_of(args):
     if args.config:
         return Recipe.load(args.config, args.overrides)
-    path = Path(args.model) / "recipe.yaml"
+    path = Path(args.model) / RECIPE_FILE
     if not Path(args.model).is_dir():
         path = Path(_download(args.model))
     if not path.is_file():
-        raise UsageError(f"{args.model} holds no recipe.yaml: say with --config which tasks to evaluate on")
+        raise UsageError(f"{args.model} holds no {RECIPE_FILE}: say with --config which tasks to evaluate on")
     return Recipe.from_text(path.read_text(encoding="utf-8"), origin=str(path), overrides=args.overrides)
 
 
 def _download(repo_id):
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RemoteEntryNotFoundError,
+    )
 
     try:
-        return hf_hub_download(repo_id, "recipe.yaml")
-    except EntryNotFoundError:
+        return hf_hub_download(repo_id, RECIPE_FILE)
+    except RemoteEntryNotFoundError:
         return ""
-    except (HFValidationError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ValueError(
             f"{repo_id} is neither a folder here nor a model that can be fetched from the Hub ({error})"
         ) from error

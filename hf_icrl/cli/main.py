@@ -43,6 +43,7 @@ def build_parser():
         module = import_module(f"hf_icrl.cli.{name}")
         sub = verbs.add_parser(
             name,
+            prog=f"hf-icrl {name}",
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             usage=f"hf-icrl {name} {module.USAGE}",

@@ -19,6 +19,7 @@ from hf_icrl.cli.errors import UsageError
 # What is shown at the top of the folder is also in model/, so that model/ alone is a whole Hub repository.
 ARTEFACTS = ("report.json", "learning_curve.png", "replay.mp4", "README.md")
 STATE_FILE = "quickstart.json"
+SMOKE_NOTE = "A smoke run: seconds of training to see that every step works. Its figures mean nothing."
 
 USAGE = "[--output_dir DIR] [--seed N] [--smoke] [--overwrite]"
 
@@ -68,7 +69,7 @@ def run(args):
     say(f"\n[3/3] rolling out on {recipe.evaluate.evaluation_set.replace('_', '-')} tasks, weights frozen")
     with state.timed("evaluate"):
         if not all((folder.model / name).is_file() for name in ARTEFACTS):
-            evaluate_model(recipe, folder.model, folder.model, args.command)
+            evaluate_model(recipe, folder.model, folder.model, args.command, note=SMOKE_NOTE if args.smoke else None)
     for name in ARTEFACTS:
         shutil.copyfile(folder.model / name, folder.root / name)
     state.finish()

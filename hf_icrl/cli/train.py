@@ -8,7 +8,7 @@ Reads DIR/dataset, writes DIR/checkpoints while it trains and DIR/model when it 
 the newest whole checkpoint and ends with the same bits as an uninterrupted run.
 """
 
-from hf_icrl.cli.common import add_recipe_arguments, family_of, is_main_process, load_recipe, minutes, say
+from hf_icrl.cli.common import RECIPE_FILE, add_recipe_arguments, family_of, is_main_process, load_recipe, minutes, say
 from hf_icrl.cli.errors import UsageError
 
 TAKES_OVERRIDES = True
@@ -74,17 +74,17 @@ def train_model(recipe, dataset_dir, folder, command):
         metrics = trainer.evaluate()
         say(f"validation tasks: normalised return {metrics['eval_normalized_return']:.3f}")
     if is_main_process():
-        _publish(trainer, recipe, folder.model)
+        _publish(trainer, recipe, info, folder.model)
 
 
 def _already_trained(recipe, model_dir):
     from hf_icrl.cli.recipe import Recipe
 
-    path = model_dir / "recipe.yaml"
+    path = model_dir / RECIPE_FILE
     if not path.is_file():
         if model_dir.exists() and any(model_dir.iterdir()):
             raise ValueError(
-                f"{model_dir} holds files but no recipe.yaml, so it was not made by hf-icrl train; choose another "
+                f"{model_dir} holds files but no {RECIPE_FILE}, so it was not made by hf-icrl train; choose another "
                 "--output_dir or move it away"
             )
         return False
@@ -131,11 +131,13 @@ def _short(value):
     return text if len(text) <= 120 else f"{text[:100]}... ({len(value)} entries)"
 
 
-def _publish(trainer, recipe, model_dir):
-    """The finished model, whole or not at all: weights and config, the code that loads them, and the recipe."""
+def _publish(trainer, recipe, info, model_dir):
+    """The finished model, whole or not at all: weights, config, code, the recipe, and what it was trained on."""
     from hf_icrl.files import atomic_folder
+    from hf_icrl.histories import write_info
 
     with atomic_folder(model_dir) as temporary:
         trainer.save_model(str(temporary))
-        (temporary / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        (temporary / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
+        write_info(temporary, info)
     say(f"saved {model_dir}")

@@ -44,7 +44,12 @@ class FlatColumn:
         return np.empty((batch, self.length, *self.element), self.dtype)
 
     def copy_across(self, chunk, step, out):
-        """Fill `out` (steps, *element) with the steps from `step` of `chunk` on, going on in the next chunks."""
+        """Fill `out` (steps, *element) with the steps from `step` of `chunk` on, going on in the next chunks.
+
+        `step` may be -1: the last step of the chunk before.
+        """
+        if step < 0:
+            chunk, step = chunk - 1, len(self.pieces[chunk - 1]) - 1
         done = 0
         while done < len(out):
             part = self.pieces[chunk][step : step + len(out) - done]

@@ -19,15 +19,15 @@ class WindowDraws:
 
     def __init__(self, lengths, length, seed):
         starts = np.maximum(lengths - length + 1, 0)
-        self._until = np.cumsum(starts)
-        self._starts = int(self._until[-1])
+        self._until = np.cumsum(starts) - starts  # starts of the histories before
+        self._starts = int(starts.sum())
         self._key = seed_sequence(seed, "window").generate_state(1, np.uint64)
 
     def __call__(self, indices):
         """`(history, offset)`, int64 arrays of the shape of `indices` (int64, >= 0)."""
         drawn = below(random_bits(self._key, indices), self._starts)
-        history = np.searchsorted(self._until, drawn, side="right")
-        return history, drawn - np.where(history > 0, self._until[history - 1], 0)
+        history = np.searchsorted(self._until, drawn, side="right") - 1
+        return history, drawn - self._until[history]
 
 
 def random_bits(key, counters):
@@ -44,13 +44,5 @@ def random_bits(key, counters):
 
 
 def below(bits, n):
-    """Integers in [0, n) from 64 random bits each: the high half of the 128-bit product (Lemire, 2019), int64.
-
-    Uniform but for a bias of at most n / 2**64.
-    """
-    low_mask = np.uint64(0xFFFFFFFF)
-    half = np.uint64(32)
-    n_low, n_high = np.uint64(n) & low_mask, np.uint64(n) >> half
-    low, high = bits & low_mask, bits >> half
-    carry = (low * n_low >> half) + (high * n_low & low_mask) + (low * n_high & low_mask)
-    return (high * n_high + (high * n_low >> half) + (low * n_high >> half) + (carry >> half)).astype(np.int64)
+    """Integers in [0, n) from 64 random bits each, int64; uniform but for a bias of at most n / 2**53."""
+    return ((bits >> np.uint64(11)) * (n * 2.0**-53)).astype(np.int64)

@@ -131,9 +131,11 @@ class HistoryWindows(torch.utils.data.Dataset):
         step = start - self._first_step[chunk]
         # Wholly inside one chunk, together with the step before: all but a few of the windows.
         inside = (step > 0) & (start + self.length <= self._first_step[chunk + 1])
-        crossing = np.flatnonzero(~inside)
         where = (history, chunk, step)
-        if len(crossing):
+        crossing = ()
+        if not inside.all():
+            rows = np.flatnonzero(~inside)
+            crossing = list(zip(*(x.tolist() for x in (rows, chunk[rows], step[rows], first[rows])), strict=True))
             # So that one gather still serves the whole batch, the others stand in for these; their rows follow below.
             stand_in = np.where(inside, np.arange(len(start)), inside.argmax())
             where = tuple(array[stand_in] for array in where)
@@ -142,11 +144,9 @@ class HistoryWindows(torch.utils.data.Dataset):
         def gather(column, shift, fill=None):
             """Runs that begin `shift` (0 or -1) steps from the windows' starts; `fill` where there is no such step."""
             runs = column.gather(where[1], where[2] + shift) if some_inside else column.empty(len(start))
-            for row in crossing:
-                skip = int(shift == -1 and first[row])
-                at = start[row] + shift + skip
-                piece = np.searchsorted(self._first_step, at, side="right") - 1
-                column.copy_across(piece, at - self._first_step[piece], runs[row, skip:])
+            for row, c, s, no_step_before in crossing:
+                skip = int(shift == -1 and no_step_before)
+                column.copy_across(c, s + shift + skip, runs[row, skip:])
             if shift == -1:
                 runs[first, 0] = fill
             return runs
@@ -154,9 +154,9 @@ class HistoryWindows(torch.utils.data.Dataset):
         dones = np.zeros((len(start), self.length), np.int64)
         if some_inside:
             self._mark_dones(dones, *where)
-        for row in crossing:
+        for row, c, s, _ in crossing:
             dones[row] = 0
-            self._mark_dones_across(dones[row], chunk[row], step[row])
+            self._mark_dones_across(dones[row], c, s)
         dones[first, 0] = NONE
         return (
             gather(self._observations, 0),

@@ -201,6 +201,21 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         check_positions(self.trunk_config, num_tokens, self.overflow)
 
     @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        """As in transformers, but a folder without a config file is an error, not an empty config.
+
+        Raises:
+            FileNotFoundError: there is no config.json.
+        """
+        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if not config_dict:
+            raise FileNotFoundError(
+                f"{pretrained_model_name_or_path} has no config.json, without which the weights cannot be read (it "
+                "holds the spaces, the context and the trunk): copy or download the whole model folder"
+            )
+        return config_dict, kwargs
+
+    @classmethod
     def from_dict(cls, config_dict, **kwargs):
         """As in transformers, but strict about arguments and lenient about files.
 

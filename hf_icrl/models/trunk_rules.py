@@ -77,8 +77,10 @@ def complete_trunk_config(trunk, num_tokens):
             fill(name, value)
     width, heads = lookup("hidden_size"), lookup("num_attention_heads")
     fill("num_key_value_heads", heads)
-    fill("head_dim", width // heads if heads else None)
-    fill("intermediate_size", 4 * width if width else None)
+    # What is no number is for the trunk's own config to refuse.
+    if isinstance(width, int) and isinstance(heads, int) and heads > 0:
+        fill("head_dim", width // heads)
+        fill("intermediate_size", 4 * width)
     fill("max_position_embeddings", num_tokens)
     return config_class(**given)
 

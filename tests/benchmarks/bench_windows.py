@@ -22,7 +22,7 @@ def measure(windows, batch_size, seconds):
     for _ in range(5):
         count, wall, cpu = 0, time.perf_counter(), time.process_time()
         while time.perf_counter() - wall < seconds / 5:
-            windows.__getitems__(range(index, index + batch_size))
+            windows.__getitems__(list(range(index, index + batch_size)))  # as a DataLoader asks
             index = (index + batch_size) % (len(windows) - batch_size)
             count += batch_size
         best = max(best, (count / (time.perf_counter() - wall), count / (time.process_time() - cpu)))

@@ -121,23 +121,21 @@ def reference_logits(to_batch):
 
 @pytest.fixture
 def run_cached():
-    """`run_cached(model, state, history)`: act through a history, told its rewards, dones and (in place of those that
-    the model draws) its actions; the logits of every step, (rows, T, outputs)."""
+    """`run_cached(model, state, history)`: act through a history; its actions become those that the model draws, in
+    place. Gives the logits of every step, (rows, T, outputs)."""
 
-    def run(model, state, history, restarts=None, before_step=None):
+    def run(model, state, history, restarts=None):
         """`restarts[t]`: the rows that begin a new history at step t."""
-        seen = []
+        seen, steps = [], []
         hook = model.register_forward_hook(lambda module, args, output: seen.append(output.logits[:, -1]))
-        steps = []
         try:
             for t in range(history["dones"].shape[1]):
                 if restarts and t in restarts:
                     state.restart(restarts[t])
                 outcome = (history["rewards"][:, t - 1], history["dones"][:, t - 1]) if t else ()
-                model.act(state, history["observations"][:, t], *outcome)
+                history["actions"][:, t] = model.act(state, history["observations"][:, t], *outcome)
                 # The last pass of a step is the one that chooses the action; a refill comes before it.
                 steps.append(seen[-1].numpy())
-                state.last_actions = history["actions"][:, t].copy()
         finally:
             hook.remove()
         return np.stack(steps, axis=1)

@@ -275,12 +275,14 @@ def test_a_saved_rollout_goes_on_with_the_same_bits(make_model, make_history, ru
     model = make_model(trunk, overflow="slide" if "slide" in trunk else "refill")
     history = make_history(model, rows=3, steps=40)
     state = model.init_rollout(3, seed=2**63 + 5, row_ids=[4, 2, 8], temperature=0.7)
-    first = {name: values[:, :21] for name, values in history.items()}
-    run_cached(model, state, first, restarts={9: [1]})
+    run_cached(model, state, {name: values[:, :21] for name, values in history.items()}, restarts={9: [1]})
     saved = state.state_dict()
     (tmp_path / "state.json").write_text(json.dumps(saved.pop("metadata")))
     save_file(saved, tmp_path / "state.safetensors")
-    whole = {**load_file(tmp_path / "state.safetensors"), "metadata": json.loads((tmp_path / "state.json").read_text())}
+    whole = {
+        **load_file(tmp_path / "state.safetensors"),
+        "metadata": json.loads((tmp_path / "state.json").read_text()),
+    }
     loaded = model.load_rollout(whole)
     for t in range(21, 40):
         step = history["observations"][:, t], history["rewards"][:, t - 1], history["dones"][:, t - 1]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from datasets import load_from_disk
+from peft import LoraConfig, get_peft_model
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import hf_icrl
@@ -79,6 +80,7 @@ def train(
     eval_tasks=None,
     report_tasks=None,
     eval_windows=False,
+    lora=False,
     call="train",
     arguments=None,
 ):
@@ -113,8 +115,15 @@ def train(
             "attention_dropout": dropout,
         },
     )
+
+    def new_model():
+        model = AlgorithmDistillationModel(config)
+        if lora:
+            model = get_peft_model(model, LoraConfig(r=2, lora_dropout=0.2, target_modules=["q_proj", "v_proj"]))
+        return model
+
     options = {
-        "model_init": lambda: AlgorithmDistillationModel(config),
+        "model_init": new_model,
         "args": arguments,
         "train_dataset": HistoryWindows(
             rows, length=WINDOW, num_windows=steps * batch * accumulation * arguments.world_size, seed=3

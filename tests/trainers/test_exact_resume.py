@@ -52,6 +52,12 @@ def test_plain_trainer_with_its_default_shuffling_resumes_exactly(runner, tmp_pa
     assert result["weights"] == runner.uninterrupted(**job)
 
 
+def test_a_lora_run_resumes_exactly(runner, tmp_path):
+    job = {"trainer": "icrl", "lora": True}
+    result = run_with_kills(runner, tmp_path / "run", [6], False, **job)
+    assert result["weights"] == runner.uninterrupted(**job)
+
+
 def test_the_number_of_workers_may_change_on_resuming(runner, tmp_path):
     runner.killed(output_dir=tmp_path / "run", kill_at_step=6, workers=0)
     resumed = runner.result(output_dir=tmp_path / "run", resume=True, workers=2)

@@ -2,15 +2,27 @@
 
 import re
 
+from hf_icrl import task_family
+from hf_icrl.rollouts import Report
+
+FAMILY = {"size": 3, "horizon": 4}
+TASKS = task_family("dark_room", **FAMILY).tasks()
+SMALL = {"eval_episodes": 3, "eval_seeds": 2, "eval_strategy": "steps", "eval_steps": 4}
 JOB = {"workers": 0, "accumulation": 2, "steps": 8}
 
 
 def test_two_processes_train_and_resume_exactly(runner, tmp_path):
-    code, results, output = runner.torchrun(tmp_path / "whole", 2, tmp_path, **JOB)
+    evaluation = {"family": FAMILY, "eval_tasks": TASKS[:2], "report_tasks": TASKS[2:4], "arguments": SMALL}
+    code, results, output = runner.torchrun(tmp_path / "whole", 2, tmp_path, **JOB, **evaluation)
     assert code == 0, output
     assert [result.get("world_size") for result in results] == [2, 2], output
     (weights,) = {result["weights"] for result in results}
+    scores = [[e["eval_normalized_return"] for e in r["log"] if "eval_normalized_return" in e] for r in results]
+    assert len(scores[0]) == 2
+    assert scores[0] == scores[1]
+    assert Report.from_file(tmp_path / "whole")["tasks"] == TASKS[2:4]
 
+    # Evaluation touches no random stream of training, so a run without it has the same weights.
     folder = tmp_path / "killed"
     code, _, output = runner.torchrun(folder, 2, tmp_path, kill_at_step=6, kill_rank=1, **JOB)
     assert code != 0
