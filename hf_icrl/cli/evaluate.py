@@ -59,6 +59,11 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
             f"the recipe has no {section.evaluation_set} tasks (environment.{section.evaluation_set} is 0)"
         )
     check_writable(output_dir)
+    if Path(model_path).is_dir() and not (Path(model_path) / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{model_path} holds no config.json, so nothing says what model its weights belong to; name the folder "
+            "that `hf-icrl train` or `save_pretrained` wrote"
+        )
     with quiet_libraries():
         model = AutoModel.from_pretrained(str(model_path))
     info = Path(model_path) / INFO_FILENAME

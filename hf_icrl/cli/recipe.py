@@ -214,7 +214,7 @@ class Recipe:
 
     def to_yaml(self):
         """The recipe as YAML text that `load` reads back to the same values."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
 
 def _type_name(kind):

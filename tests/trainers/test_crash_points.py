@@ -5,33 +5,38 @@ import pytest
 from hf_icrl.trainers import checkpoint_fault
 
 
-def killed_at_every(events, runner, tmp_path, **job):
+def killed_at_every(events, runner, tmp_path, trainer):
     """For each file event of an uninterrupted run: be killed there, resume, and compare the final weights."""
-    expected = runner.uninterrupted(**job)
+    resume = {"icrl": True, "plain": "last whole"}[trainer]
     for event in events:
         folder = tmp_path / f"killed-at-{event}"
-        runner.killed(output_dir=folder, resume=True, kill_at_file_event=event, **job)
-        result = runner.result(output_dir=folder, resume=True, **job)
-        assert result["weights"] == expected, f"killed at file event {event}"
-        # Killed in the very last deletion, the run is finished and the oldest checkpoint stays; never a torn one.
-        left = {path.name: checkpoint_fault(path) for path in folder.iterdir()}
-        assert left.pop("checkpoint-4", None) is None
-        assert left == {"checkpoint-8": None, "checkpoint-12": None}, f"killed at file event {event}"
+        job = {"output_dir": folder, "trainer": trainer, "resume": resume}
+        runner.killed(**job, kill_at_file_event=event)
+        result = runner.result(**job)
+        assert result["weights"] == runner.uninterrupted(trainer=trainer), f"killed at file event {event}"
+        if trainer == "icrl":
+            # Killed in the very last deletion, the run is finished and the oldest checkpoint stays; never a torn one.
+            left = {path.name: checkpoint_fault(path) for path in folder.iterdir()}
+            assert left.pop("checkpoint-4", None) is None
+            assert left == {"checkpoint-8": None, "checkpoint-12": None}, f"killed at file event {event}"
 
 
-def count_events(runner, tmp_path):
-    return runner.result(output_dir=tmp_path / "counted", resume=True)["file_events"]
+def count_events(runner, tmp_path, trainer):
+    """File events of a whole run: writing three checkpoints, sealing, renaming, deleting the first."""
+    resume = {"icrl": True, "plain": "last whole"}[trainer]
+    return runner.result(output_dir=tmp_path / "counted", trainer=trainer, resume=resume)["file_events"]
 
 
-def test_killed_at_file_events_spread_over_the_run(runner, tmp_path):
-    total = count_events(runner, tmp_path)
-    # Three checkpoints and the deletion of the first: the spread hits writing, sealing, renaming and deleting.
-    killed_at_every(range(total // 6, total, total // 6), runner, tmp_path)
+@pytest.mark.parametrize(("trainer", "points"), [("icrl", 5), ("plain", 3)])
+def test_killed_at_file_events_spread_over_the_run(runner, tmp_path, trainer, points):
+    total = count_events(runner, tmp_path, trainer)
+    killed_at_every([total * (i + 1) // (points + 1) for i in range(points)], runner, tmp_path, trainer)
 
 
 @pytest.mark.slow
-def test_killed_at_every_file_event(runner, tmp_path):
-    killed_at_every(range(1, count_events(runner, tmp_path) + 1), runner, tmp_path)
+@pytest.mark.parametrize("trainer", ["icrl", "plain"])
+def test_killed_at_every_file_event(runner, tmp_path, trainer):
+    killed_at_every(range(1, count_events(runner, tmp_path, trainer) + 1), runner, tmp_path, trainer)
 
 
 def test_a_partial_folder_is_no_checkpoint_and_goes_away(runner, tmp_path):
