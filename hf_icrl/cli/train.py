@@ -31,6 +31,7 @@ def train_model(recipe, dataset_dir, folder, command):
     A finished `folder.model` of the same recipe is left as it is; of another recipe, it is an error.
     """
     from hf_icrl import HistoryWindows, ICRLTrainer
+    from hf_icrl.cli.progress import speak_plainly
     from hf_icrl.files import check_writable
     from hf_icrl.histories import load_histories
 
@@ -63,6 +64,7 @@ def train_model(recipe, dataset_dir, folder, command):
         eval_family=family if tasks["validation"] else None,
         eval_tasks=tasks["validation"] or None,
     )
+    speak_plainly(trainer)
     parameters = sum(p.numel() for p in trainer.model.parameters())
     say(
         f"training {model_class.__name__} ({parameters:,} parameters) for {arguments.max_steps} steps on windows of "
@@ -72,7 +74,10 @@ def train_model(recipe, dataset_dir, folder, command):
     say(f"trained in {minutes(output.metrics['train_runtime'])}, loss {output.metrics['train_loss']:.3f}")
     if tasks["validation"]:
         metrics = trainer.evaluate()
-        say(f"validation tasks: normalised return {metrics['eval_normalized_return']:.3f}")
+        say(
+            f"on {len(tasks['validation'])} validation tasks: normalised return "
+            f"{metrics['eval_normalized_return']:.3f}, worst task {metrics['eval_worst_task_return']:.3f}"
+        )
     if is_main_process():
         _publish(trainer, recipe, info, folder.model)
 

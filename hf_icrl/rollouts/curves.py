@@ -36,7 +36,9 @@ def learning_curve_png(report):
     for _, level, style in levels:
         axes.axhline(level, color=_MUTED, linewidth=1.3, linestyle=style, zorder=1)
     if tasks > 1:
-        order = np.argsort(returns[:, -report["last_episodes"] :].mean(axis=1), kind="stable")
+        # Tasks that end equally well are told apart by how soon they got there; rounded, as means of floats differ.
+        ended = returns[:, -report["last_episodes"] :].mean(axis=1).round(6)
+        order = np.lexsort((returns.mean(axis=1), ended))
         for index, colour, name in ((order[-1], _BEST, "best task"), (order[0], _WORST, "worst task")):
             axes.plot(number, returns[index], color=colour, linewidth=1.1, alpha=0.9, zorder=3)
             labels.append((returns[index, -tail:].mean(), name, colour, "normal"))
