@@ -20,6 +20,7 @@ from hf_icrl.dataset_builders.shards import (
 )
 from hf_icrl.dataset_builders.workers import write_shards
 from hf_icrl.files import check_writable
+from hf_icrl.naming import differences
 
 
 def collect(
@@ -126,20 +127,11 @@ def collect(
 
 
 def _check_same_arguments(begun, now, folder):
-    for name, old, new in _differences(begun, now):
+    for name, old, new in differences(begun, now):
         raise ValueError(
             f"{folder} was begun with {name} = {old!r}, now it is {new!r}; use the same value to go on, or another "
             "output_dir to start afresh"
         )
-
-
-def _differences(old, new, prefix=""):
-    for key in [*old, *(k for k in new if k not in old)]:
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            yield f"{prefix}{key}", a, b
 
 
 def _check_same_code(begun, now, folder):

@@ -1,4 +1,4 @@
-"""Say which valid name was probably meant."""
+"""Say which valid name was probably meant, and in which value two sets of arguments differ."""
 
 from difflib import get_close_matches
 
@@ -19,3 +19,16 @@ def check_names(given, valid, what):
     for name in given:
         if name not in valid:
             raise ValueError(f"unknown {what} {name!r}: {nearest(name, valid)}")
+
+
+def differences(old, new, prefix=""):
+    """Yield `(dotted name, old value, new value)` for every entry in which two nested dicts differ.
+
+    An entry that one of them lacks counts as `None` there.
+    """
+    for key in [*old, *(k for k in new if k not in old)]:
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            yield f"{prefix}{key}", a, b

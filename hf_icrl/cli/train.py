@@ -10,6 +10,7 @@ the newest whole checkpoint and ends with the same bits as an uninterrupted run.
 
 from hf_icrl.cli.common import RECIPE_FILE, add_recipe_arguments, family_of, is_main_process, load_recipe, minutes, say
 from hf_icrl.cli.errors import UsageError
+from hf_icrl.naming import differences
 
 TAKES_OVERRIDES = True
 USAGE = "--config RECIPE [--output_dir DIR] [--dataset DIR] [--section.key VALUE ...]"
@@ -101,20 +102,11 @@ def _already_trained(recipe, model_dir):
 def check_same_recipe(old, new, sections, where):
     """Raise `ValueError` naming the first value in which two recipes (plain dicts) differ."""
     for section in sections:
-        for key, a, b in _differences(old.get(section, {}), new.get(section, {}), section):
+        for key, a, b in differences(old.get(section, {}), new.get(section, {}), f"{section}."):
             raise ValueError(
                 f"{where} was made with {key} = {a!r}, now it is {b!r}; use the same value to go on, or another "
                 "--output_dir to start afresh"
             )
-
-
-def _differences(old, new, prefix):
-    for key in [*old, *(k for k in new if k not in old)]:
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, f"{prefix}.{key}")
-        elif a != b:
-            yield f"{prefix}.{key}", a, b
 
 
 def _check_same_tasks(recipe, family, tasks, dataset_dir, info):
