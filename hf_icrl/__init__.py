@@ -5,7 +5,6 @@ first use, and the Auto classes and the gymnasium ids register themselves as soo
 imported, before or after this package (see `hf_icrl/registration.py`).
 """
 
-from importlib import import_module
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -16,34 +15,23 @@ _root = Path(__file__).resolve().parent.parent
 if not (Path(__file__).parent / "trainers").is_dir() and (_root / "setup.cfg").is_file():
     __path__.append(str(_root))
 
-_EXPORTS = {
-    "AlgorithmDistillationConfig": "models.configuration_algorithm_distillation",
-    "AlgorithmDistillationModel": "models.modeling_algorithm_distillation",
-    "HistoryWindows": "histories",
-    "ICRLConfig": "trainers",
-    "ICRLTrainer": "trainers",
-    "LearningHistories": "dataset_builders",
-    "collect": "dataset_builders",
-    "evaluate": "rollouts",
-    "rollout": "rollouts",
-    "task_family": "tasks",
-}
+from hf_icrl.lazy import lazy_exports  # noqa: E402  (needs __path__ to be complete)
+from hf_icrl.registration import register_lazily  # noqa: E402
 
-__all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name):
-    if name in _EXPORTS:
-        value = getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *_EXPORTS})
-
-
-from hf_icrl.registration import register_lazily  # noqa: E402  (needs __path__ to be complete)
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "AlgorithmDistillationConfig": "models.configuration_algorithm_distillation",
+        "AlgorithmDistillationModel": "models.modeling_algorithm_distillation",
+        "HistoryWindows": "histories",
+        "ICRLConfig": "trainers",
+        "ICRLTrainer": "trainers",
+        "LearningHistories": "dataset_builders",
+        "collect": "dataset_builders",
+        "evaluate": "rollouts",
+        "rollout": "rollouts",
+        "task_family": "tasks",
+    },
+)
 
 register_lazily()

@@ -4,15 +4,17 @@ This module stays free of gymnasium, because it runs while gymnasium itself is b
 `hf_icrl/registration.py`); the classes are loaded on first use.
 """
 
-from importlib import import_module
+from hf_icrl.lazy import lazy_exports
 
-_EXPORTS = {
-    "DarkRoomEnv": "dark_room",
-    "DarkRoomVectorEnv": "dark_room_vector",
-    "true_next_observations": "vector",
-}
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "DarkRoomEnv": "dark_room",
+        "DarkRoomVectorEnv": "dark_room_vector",
+        "true_next_observations": "vector",
+    },
+)
 
-__all__ = sorted([*_EXPORTS, "register_environments"])
 
 # Environment id -> (scalar class, vector class), as gymnasium's entry points.
 _ENTRY_POINTS = {
@@ -31,11 +33,3 @@ def register_environments():
     for env_id, (entry_point, vector_entry_point) in _ENTRY_POINTS.items():
         if env_id not in registry:
             register(id=env_id, entry_point=entry_point, vector_entry_point=vector_entry_point)
-
-
-def __getattr__(name):
-    if name in _EXPORTS:
-        value = getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
