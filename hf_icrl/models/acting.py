@@ -116,7 +116,7 @@ class ActingMixin:
         """Choose an action for every row.
 
         Args:
-            state ([`RolloutState`]): changed in place (not at all if an error is raised).
+            state ([`RolloutState`]): changed in place (not at all if the input is refused).
             observations: (rows, ...), NumPy or tensor: what each row's environment shows now; after an autoreset the
                 first observation of the next episode.
             rewards, dones: (rows,), what each row's last action earned, and whether it ended the episode, by
@@ -150,7 +150,7 @@ class ActingMixin:
         """Append a given history to the context, as if the model had acted it; then acting goes on from there.
 
         Args:
-            state ([`RolloutState`]): changed in place (not at all if an error is raised).
+            state ([`RolloutState`]): changed in place (not at all if the input is refused).
             observations: (rows, T, ...): what was shown at each step.
             actions: (rows, T) or (rows, T, *shape): the actions taken.
             rewards, dones: (rows, T): what each action earned, and whether it ended the episode.

@@ -124,8 +124,8 @@ class RolloutCache(Cache):
                 of boolean.
 
         Returns:
-            `torch.Tensor | None`: the 4-D mask (1 or rows, 1, tokens, visible) for the pass; None where plain causal
-            attention is right.
+            `torch.Tensor | None`: the 4-D mask (1 or rows, 1, tokens, visible) for the pass; None where the trunk's
+            own causal mask is right.
         """
         before = self.lengths if rows is None else self.lengths[rows]
         after = before + num_tokens
@@ -146,7 +146,8 @@ class RolloutCache(Cache):
             self.lengths[rows] = after
 
         forgets = self.window is not None and longest > self.window
-        if in_step and not forgets and (num_tokens == 1 or longest == num_tokens):
+        if in_step and not forgets:
+            # The trunk makes its own causal mask from `get_seq_length` and `get_mask_sizes`, or none for one token.
             return None
         mask = torch.from_numpy(self._mask(before[:1] if in_step else before, num_tokens, num_visible)).to(device)
         if additive_dtype is not None:
@@ -165,7 +166,3 @@ class RolloutCache(Cache):
         if self.window is not None:
             seen &= position[:, None, :] > query - self.window
         return seen[:, None]
-
-    def empty(self, rows):
-        """Forget everything of these rows."""
-        self.lengths[rows] = 0

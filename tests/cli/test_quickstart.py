@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
 def test_it_writes_everything_and_ends_with_the_table_and_the_three_lines(finished):
     folder, result = finished
     assert {p.name for p in folder.iterdir()} >= FILES
-    for words in ("first-episode", "last-episode", "oracle", "random", "normalised", "worst", "wall-clock"):
+    for words in ("first episode", "last 2 episodes", "oracle", "random", "normalised", "worst", "wall-clock"):
         assert words in result.stdout.lower(), words
     assert "AutoModel.from_pretrained" in result.stdout
     # Without a terminal there is no progress bar.
