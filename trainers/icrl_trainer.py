@@ -11,11 +11,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_icrl.files import check_writable
+from hf_icrl.quiet import progress_bars
 from hf_icrl.tasks import task_key
 from hf_icrl.trainers import checkpoints
 from hf_icrl.trainers.icrl_config import ICRLConfig
 from hf_icrl.trainers.publishing import in_context_metrics, move_model_files, training_data
-from hf_icrl.trainers.quiet import progress_bars
 from hf_icrl.trainers.random_state import untouched_random_state
 from hf_icrl.trainers.run_identity import check_same_run, describe_run
 

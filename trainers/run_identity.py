@@ -10,6 +10,7 @@ import torch
 from transformers.trainer_utils import has_length
 
 import hf_icrl
+from hf_icrl.naming import differences
 
 logger = logging.getLogger(__name__)
 
@@ -89,28 +90,18 @@ def check_same_run(recorded, now, checkpoint, exact):
         ValueError: naming each difference with both values.
     """
     recorded, now = dict(recorded), dict(now)
-    for name, old, new in _differences(recorded.pop("software"), now.pop("software")):
+    for name, old, new in differences(recorded.pop("software"), now.pop("software")):
         logger.warning("%s was trained with %s %s, now it is %s: the last bits may differ", checkpoint, name, old, new)
-    differences = [f"{name}: it has {old}, now {new}" for name, old, new in _differences(recorded, now)]
-    if not differences:
+    found = [f"{name}: it has {old}, now {new}" for name, old, new in differences(recorded, now)]
+    if not found:
         return
-    text = f"{checkpoint} is of a run with other arguments:\n  " + "\n  ".join(differences) + "\n"
+    text = f"{checkpoint} is of a run with other arguments:\n  " + "\n  ".join(found) + "\n"
     if exact:
         raise ValueError(
             f"{text}use the same values to go on, another output_dir to start afresh, or exact_resume=False to go on "
             "all the same, with weights that no uninterrupted run would have"
         )
     logger.warning("%sgoing on all the same, because exact_resume is False", text)
-
-
-def _differences(old, new, prefix=""):
-    """Yield `(dotted name, old, new)` for every entry in which two nested dicts differ."""
-    for key in [*old, *(key for key in new if key not in old)]:
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            yield f"{prefix}{key}", a, b
 
 
 def _describe_model(model):

@@ -1,8 +1,6 @@
 """What several verbs share: the run folder, the recipe flags, talking to the person in front of the terminal."""
 
 import os
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,21 +60,6 @@ def say(text=""):
     """Print a line at once, from the first process only."""
     if is_main_process():
         print(text, flush=True)
-
-
-@contextmanager
-def quiet_libraries():
-    """Without a terminal, transformers shows no progress bars either."""
-    from transformers.utils import logging
-
-    if sys.stderr.isatty() or not logging.is_progress_bar_enabled():
-        yield
-        return
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
 
 
 def family_of(recipe):

@@ -7,9 +7,10 @@ The environment, the held-out split and the settings come from the recipe.yaml i
 names another recipe. Writes report.json, learning_curve.png, replay.mp4 and the model card README.md.
 """
 
+import sys
 from pathlib import Path
 
-from hf_icrl.cli.common import RECIPE_FILE, family_of, quiet_libraries, say
+from hf_icrl.cli.common import RECIPE_FILE, family_of, say
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
 
@@ -47,6 +48,7 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
     from hf_icrl.histories import read_info
     from hf_icrl.histories.info import INFO_FILENAME
     from hf_icrl.model_cards import write_model_card
+    from hf_icrl.quiet import progress_bars
 
     section = recipe.evaluate
     family, tasks = family_of(recipe)
@@ -64,7 +66,7 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
             f"{model_path} holds no config.json, so nothing says what model its weights belong to; name the folder "
             "that `hf-icrl train` or `save_pretrained` wrote"
         )
-    with quiet_libraries():
+    with progress_bars(sys.stderr.isatty()):
         model = AutoModel.from_pretrained(str(model_path))
     info = Path(model_path) / INFO_FILENAME
     report = evaluate(

@@ -76,7 +76,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("\nhf-icrl: interrupted; run the same command again and it goes on where it was", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except Exception as error:
         print(f"hf-icrl: {_sentence(error)}", file=sys.stderr)
         return 1
 
@@ -84,4 +84,8 @@ def main(argv=None):
 def _sentence(error):
     # OSError prints as "[Errno 28] text"; the text alone is the sentence.
     text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    text = " ".join(text.split())
+    if isinstance(error, (ValueError, TypeError, OSError)) or type(error).__module__.startswith("huggingface_hub"):
+        return text or type(error).__name__
+    # Nobody wrote this message for a person: it is a bug, ours or a library's.
+    return f"{type(error).__name__}: {text} (set HF_ICRL_TRACEBACK=1 to see where, for a bug report)"
