@@ -1,8 +1,10 @@
 """What several test modules share. On sys.path through `pythonpath` in pyproject.toml."""
 
+import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 
 def hf_icrl(*args, cwd=None, env=None):
@@ -15,3 +17,9 @@ def hf_icrl(*args, cwd=None, env=None):
         cwd=cwd,
         env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
     )
+
+
+def digest(folder):
+    """File name -> sha256, of everything below `folder`."""
+    files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

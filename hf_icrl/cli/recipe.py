@@ -23,7 +23,7 @@ class EnvironmentSection:
     family: str
     kwargs: dict = field(default_factory=dict)
     split_seed: int = 0
-    held_out: float | int = 0.2
+    held_out: float | int | list = 0.2  # a fraction, a number, or the held-out tasks themselves
     validation: int = 0  # how many train tasks are set aside for choices (temperature, stopping)
 
 

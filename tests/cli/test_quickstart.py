@@ -1,31 +1,15 @@
 """`quickstart --smoke` end to end: what it writes, that it resumes, and that it never clobbers."""
 
-import hashlib
 import json
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from tests_support import hf_icrl
+from tests_support import digest, hf_icrl
 
 FILES = {"dataset", "model", "report.json", "learning_curve.png", "replay.mp4", "README.md", "quickstart.json"}
-
-
-def digest(folder):
-    """File name -> sha256, of everything below `folder`."""
-    files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("quickstart") / "out"
-    result = hf_icrl("quickstart", "--smoke", "--output_dir", folder)
-    assert result.returncode == 0, result.stderr
-    return folder, result
 
 
 def test_it_writes_everything_and_ends_with_the_table_and_the_three_lines(finished):

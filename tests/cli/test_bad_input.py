@@ -1,0 +1,91 @@
+"""Bad input through the real command line: one clear sentence, and what was there stays as it was."""
+
+import shutil
+
+import pytest
+from datasets import Dataset
+from tests_support import digest, hf_icrl
+
+CONFIG = ("--config", "quickstart_smoke")
+
+
+def refused(*args, code=1):
+    result = hf_icrl(*args)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return " ".join(result.stderr.split())
+
+
+def test_a_window_longer_than_any_history(finished, tmp_path):
+    folder, _ = finished
+    dataset = ("--dataset", folder / "dataset", "--output_dir", tmp_path)
+    # The smoke histories have ten episodes of twenty steps.
+    text = refused("train", *CONFIG, *dataset, "--model.context_length", "300")
+    assert "300" in text
+    assert "200" in text
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_dataset_of_another_schema(tmp_path):
+    Dataset.from_dict({"text": ["not a history"]}).save_to_disk(str(tmp_path / "dataset"))
+    before = digest(tmp_path)
+    text = refused("train", *CONFIG, "--output_dir", tmp_path)
+    assert "history_info.json does not exist, so this folder holds no finished learning histories" in text
+    assert before.items() <= digest(tmp_path).items()
+
+
+def test_histories_of_other_tasks_than_the_recipe_says(finished, tmp_path):
+    folder, _ = finished
+    arguments = ("--dataset", folder / "dataset", "--output_dir", tmp_path)
+    text = refused("train", *CONFIG, *arguments, "--environment.split_seed", "7")
+    assert "was collected with train tasks" in text
+    text = refused("train", *CONFIG, *arguments, "--environment.kwargs.horizon", "30")
+    assert "'horizon': 20" in text
+    assert "'horizon': 30" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("--environment.held_out=[{goal: [9, 0]}]", "goal [9, 0] is outside the room of size 9"),
+        ("--environment.held_out=80", "held_out asks for 80 of 80 tasks"),
+        ("--environment.validation=64", "the validation split asks for 64 of 64 tasks"),
+        ("--collect.params.noise=unifrom", "uniform"),
+        ("--collect.episodes=0", "episodes is 0"),
+    ],
+)
+def test_tasks_and_sources_that_cannot_be(tmp_path, override, message):
+    assert message in refused("collect", *CONFIG, "--output_dir", tmp_path / "out", override)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_without_its_config(finished, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder / "model", tmp_path / "model")
+    (tmp_path / "model" / "config.json").unlink()
+    before = digest(tmp_path)
+    assert "holds no config.json" in refused("evaluate", "--model", tmp_path / "model")
+    assert digest(tmp_path) == before
+
+
+def test_a_model_that_is_not_ours(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    assert "a model of type 'gpt2'" in refused("describe", tmp_path)
+
+
+def test_a_model_for_another_space(finished, tmp_path):
+    folder, _ = finished
+    text = refused(
+        "evaluate", "--model", folder / "model", "--output_dir", tmp_path / "out", "--environment.kwargs.size", "11"
+    )
+    assert "121" in text
+    assert "81" in text
+
+
+def test_a_finished_model_of_another_recipe_is_not_replaced(finished, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path / "run")
+    before = digest(tmp_path)
+    text = refused("train", *CONFIG, "--output_dir", tmp_path / "run", "--train.max_steps", "30")
+    assert "was made with train.max_steps = 20, now it is 30" in text
+    assert digest(tmp_path) == before
