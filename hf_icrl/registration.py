@@ -44,21 +44,20 @@ class _AfterImport(importlib.abc.MetaPathFinder):
         self.pending = pending
 
     def find_spec(self, fullname, path=None, target=None):
-        callback = self.pending.get(fullname)
-        if callback is None:
+        if fullname not in self.pending:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is None or spec.loader is None:
-            return None
-        del self.pending[fullname]
-        spec.loader = _LoaderWithCallback(spec.loader, callback)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _LoaderWithCallback(spec.loader, self.pending)
         return spec
 
 
 class _LoaderWithCallback(importlib.abc.Loader):
-    def __init__(self, loader, callback):
+    """Executes the module, then calls back; an execution that fails leaves the callback pending for the next one."""
+
+    def __init__(self, loader, pending):
         self.loader = loader
-        self.callback = callback
+        self.pending = pending
 
     def create_module(self, spec):
         return self.loader.create_module(spec)
@@ -67,7 +66,9 @@ class _LoaderWithCallback(importlib.abc.Loader):
         # The module must look untouched to the rest of Python (importlib.resources, inspect, pickle).
         module.__loader__ = module.__spec__.loader = self.loader
         self.loader.exec_module(module)
-        self.callback()
+        callback = self.pending.pop(module.__name__, None)
+        if callback is not None:
+            callback()
 
 
 def register_lazily():

@@ -33,6 +33,18 @@ def test_any_import_order_registers(order):
     assert result.returncode == 0, result.stderr
 
 
+def test_looking_for_a_module_without_importing_it_does_not_lose_the_registration():
+    code = """
+import importlib.util, hf_icrl
+for name in ("transformers.models.auto.configuration_auto", "gymnasium.envs"):
+    assert importlib.util.find_spec(name) is not None
+import gymnasium
+from transformers import AutoConfig
+"""
+    result = run(code + USE)
+    assert result.returncode == 0, result.stderr
+
+
 def test_every_exported_name_resolves():
     import hf_icrl
 

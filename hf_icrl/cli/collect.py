@@ -9,6 +9,7 @@ Writes DIR/dataset, which `datasets.load_from_disk` opens. Interrupted, it goes 
 from hf_icrl.cli.common import add_recipe_arguments, load_recipe, say
 
 TAKES_OVERRIDES = True
+RESUMES = True
 USAGE = "--config RECIPE [--output_dir DIR] [--section.key VALUE ...]"
 
 

@@ -45,8 +45,9 @@ def add_recipe_arguments(parser, required=True):
 
 
 def load_recipe(args):
-    """(recipe, run folder) from the arguments of `add_recipe_arguments`."""
+    """(recipe, run folder) from the arguments of `add_recipe_arguments`; the whole recipe is checked."""
     recipe = Recipe.load(args.config, args.overrides)
+    recipe.check()
     root = args.output_dir or Path("runs") / Path(args.config).stem
     return recipe, RunFolder(root)
 

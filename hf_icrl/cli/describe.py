@@ -7,6 +7,7 @@
 Reads only.
 """
 
+import textwrap
 from pathlib import Path
 
 from hf_icrl.cli.common import RECIPE_FILE
@@ -53,7 +54,7 @@ def _dataset_rows(folder):
         ("environment", f"{info['env_id']} {_arguments(info['env_kwargs'])}"),
         ("observations, actions", f"{_space(info['observation_space'])}, {_space(info['action_space'])}"),
         ("source algorithm", f"{info['source']['name']}({parameters})"),
-        ("", info["source"]["description"]),
+        *(("", line) for line in textwrap.wrap(info["source"]["description"], 96)),
         ("histories", f"{info['num_histories']:,} of {info['episodes']} episodes, seed {info['seed']}"),
         ("transitions", f"{info['num_transitions']:,} in {len(dataset):,} episodes, {size / 2**20:.1f} MiB"),
         ("tasks", ", ".join(f"{len(value)} {name.replace('_', '-')}" for name, value in tasks.items())),
@@ -76,7 +77,7 @@ def _model_rows(folder):
     trunk = config.trunk_config
     rows = [
         ("model", folder),
-        ("method", config.model_type),
+        ("method", config.model_type.removeprefix("hf_icrl_")),
         ("parameters", _parameters(folder)),
         ("trunk", f"{trunk.model_type}, {trunk.num_hidden_layers} layers of width {trunk.hidden_size}"),
         ("observations, actions", f"{_space(config.observation_space)}, {_space(config.action_space)}"),

@@ -1,5 +1,6 @@
 """Print the versions that matter, for a bug report."""
 
+import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -47,7 +48,8 @@ def run(args):
         "python": platform.python_version(),
         "platform": platform.platform(),
         **versions(),
-        "cpu cores": str(torch.get_num_threads()) + " (used by torch)",
+        "cpu cores": os.cpu_count(),
+        "torch threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "executable": sys.executable,
     }

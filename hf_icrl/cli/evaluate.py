@@ -3,8 +3,9 @@
   hf-icrl evaluate --model runs/quickstart/model
   hf-icrl evaluate --model runs/quickstart/model --evaluate.episodes 200 --evaluate.seeds 20 --output_dir long_run
 
-The environment, the held-out split and the settings come from the recipe.yaml in the model's folder unless --config
-names another recipe. Writes report.json, learning_curve.png, replay.mp4 and the model card README.md.
+The environment, the held-out split and the settings come from the recipe.yaml in the model's folder. As that says,
+the report (report.json, learning_curve.png, replay.mp4) and the model card README.md go into the model's folder; with
+any other setting, --output_dir says where the other report goes, so that the model's own stays.
 """
 
 import sys
@@ -27,52 +28,52 @@ def add_arguments(parser):
 
 
 def run(args):
-    if not args.output_dir and not Path(args.model).is_dir():
+    local = Path(args.model).is_dir()
+    if not args.output_dir and not local:
         raise UsageError(f"{args.model} is not a local folder: say with --output_dir where the report goes")
+    if not args.output_dir and (args.config or args.overrides):
+        raise UsageError(
+            "with other settings than the model's own recipe, say with --output_dir where the report goes, so that "
+            f"the report in {args.model} is not replaced"
+        )
     recipe = _recipe_of(args)
-    output_dir = args.output_dir or args.model
-    report = evaluate_model(recipe, args.model, Path(output_dir), args.command)
+    recipe.check()
+    report = evaluate_model(recipe, args.model, Path(args.output_dir or args.model), args.command)
     say(report.table())
-    say(f"wrote report.json, learning_curve.png, replay.mp4 and README.md to {output_dir}")
+    say(f"wrote the report to {args.output_dir or args.model}")
 
 
 def evaluate_model(recipe, model_path, output_dir, command, note=None):
-    """Evaluate as the recipe says, write report, pictures and card into `output_dir`; returns the `Report`.
+    """Evaluate as the recipe says and write the report into `output_dir`; returns the `Report`.
 
-    `note` is a sentence that the report and the card then carry.
+    The model's card is written too if `output_dir` is the model's folder. `note` is a sentence that report and card
+    then carry.
     """
-    from transformers import AutoModel
-
     from hf_icrl import evaluate
     from hf_icrl.files import check_writable
     from hf_icrl.histories import read_info
     from hf_icrl.histories.info import INFO_FILENAME
     from hf_icrl.model_cards import write_model_card
-    from hf_icrl.quiet import progress_bars
 
     section = recipe.evaluate
     family, tasks = family_of(recipe)
-    if section.evaluation_set not in tasks:
-        raise UsageError(
-            f"evaluate.evaluation_set is {section.evaluation_set!r}; it must be one of {', '.join(tasks)}"
-        )
-    if not tasks[section.evaluation_set]:
-        raise ValueError(
-            f"the recipe has no {section.evaluation_set} tasks (environment.{section.evaluation_set} is 0)"
-        )
+    name = section.evaluation_set
+    if name not in tasks:
+        raise UsageError(f"evaluate.evaluation_set is {name!r}; it must be one of {', '.join(tasks)}")
+    if not tasks[name]:
+        raise ValueError(f"the recipe has no {name} tasks (environment.{name} is 0)")
+    model = _load(model_path)
     check_writable(output_dir)
-    if Path(model_path).is_dir() and not (Path(model_path) / "config.json").is_file():
-        raise FileNotFoundError(
-            f"{model_path} holds no config.json, so nothing says what model its weights belong to; name the folder "
-            "that `hf-icrl train` or `save_pretrained` wrote"
-        )
-    with progress_bars(sys.stderr.isatty()):
-        model = AutoModel.from_pretrained(str(model_path))
-    info = Path(model_path) / INFO_FILENAME
+    steps = len(tasks[name]) * section.seeds * section.episodes * family.horizon
+    say(
+        f"{len(tasks[name])} {name.replace('_', '-')} tasks x {section.seeds} seeds, {section.episodes} episodes in one "
+        f"context: at most {steps:,} environment steps"
+    )
+    dataset = Path(model_path).parent / "dataset"
     report = evaluate(
         model,
         family,
-        tasks[section.evaluation_set],
+        tasks[name],
         episodes=section.episodes,
         seeds=section.seeds,
         seed=section.seed,
@@ -80,20 +81,38 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
         temperature=section.temperature,
         overflow=section.overflow,
         refill_keep=section.refill_keep,
-        evaluation_set=section.evaluation_set,
+        evaluation_set=name,
+        dataset=str(dataset) if (dataset / INFO_FILENAME).is_file() else None,
         command=command,
         progress=True,
     )
     if note:
         report.values["note"] = note
     report.save(output_dir)
-    write_model_card(
-        output_dir,
-        report=report,
-        recipe=recipe.to_dict(),
-        dataset_info=read_info(model_path) if info.is_file() else None,
-    )
+    if Path(model_path).resolve() == output_dir.resolve():
+        info = read_info(model_path) if (Path(model_path) / INFO_FILENAME).is_file() else None
+        write_model_card(output_dir, report=report, recipe=recipe.to_dict(), dataset_info=info)
     return report
+
+
+def _load(model_path):
+    from safetensors import SafetensorError
+    from transformers import AutoModel
+
+    from hf_icrl.quiet import progress_bars
+
+    if Path(model_path).is_dir() and not (Path(model_path) / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{model_path} holds no config.json, so nothing says what model its weights belong to; name the folder "
+            "that `hf-icrl train` or `save_pretrained` wrote"
+        )
+    try:
+        with progress_bars(sys.stderr.isatty()):
+            return AutoModel.from_pretrained(str(model_path))
+    except SafetensorError as error:
+        raise ValueError(
+            f"the weights in {model_path} are torn or no safetensors ({error}); fetch or train the model again"
+        ) from error
 
 
 def _recipe_of(args):

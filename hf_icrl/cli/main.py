@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from importlib import import_module
 
@@ -23,7 +24,7 @@ the name of a recipe that is shipped (quickstart). Any of its values can be give
 --train.learning_rate 1e-3, --collect.params.noise uniform.
 
 Exit codes: 0 done, 1 failed (with one sentence; set HF_ICRL_TRACEBACK=1 for the traceback), 2 wrong usage,
-130 interrupted (run the same command again to go on)."""
+130 interrupted."""
 
 
 def build_parser():
@@ -50,7 +51,12 @@ def build_parser():
             allow_abbrev=False,
         )
         module.add_arguments(sub)
-        sub.set_defaults(run=module.run, parser=sub, takes_overrides=getattr(module, "TAKES_OVERRIDES", False))
+        sub.set_defaults(
+            run=module.run,
+            parser=sub,
+            takes_overrides=getattr(module, "TAKES_OVERRIDES", False),
+            resumes=getattr(module, "RESUMES", False),
+        )
     return parser
 
 
@@ -66,7 +72,7 @@ def main(argv=None):
         args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.overrides = rest
     # What reports and cards print as the command that made them.
-    args.command = " ".join(["hf-icrl", *argv])
+    args.command = shlex.join(["hf-icrl", *argv])
     if os.environ.get("HF_ICRL_TRACEBACK"):
         return args.run(args) or 0
     try:
@@ -74,7 +80,8 @@ def main(argv=None):
     except UsageError as error:
         args.parser.error(str(error))
     except KeyboardInterrupt:
-        print("\nhf-icrl: interrupted; run the same command again and it goes on where it was", file=sys.stderr)
+        again = "; run the same command again and it goes on where it was" if args.resumes else ""
+        print(f"\nhf-icrl: interrupted{again}", file=sys.stderr)
         return 130
     except Exception as error:
         print(f"hf-icrl: {_sentence(error)}", file=sys.stderr)

@@ -21,6 +21,7 @@ ARTEFACTS = ("report.json", "learning_curve.png", "replay.mp4", "README.md")
 STATE_FILE = "quickstart.json"
 SMOKE_NOTE = "A smoke run: seconds of training to see that every step works. Its figures mean nothing."
 
+RESUMES = True
 USAGE = "[--output_dir DIR] [--seed N] [--smoke] [--overwrite]"
 
 
@@ -44,12 +45,13 @@ def run(args):
     from hf_icrl.cli.evaluate import evaluate_model
     from hf_icrl.cli.recipe import Recipe
     from hf_icrl.cli.train import train_model
-    from hf_icrl.files import check_writable
+    from hf_icrl.files import atomic_file, check_writable
 
-    if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}; it must be 0 or more")
+    if not 0 <= args.seed < 2**32:  # what NumPy and torch both take
+        raise UsageError(f"--seed is {args.seed}; it must be from 0 to {2**32 - 1}")
     recipe = Recipe.load("quickstart_smoke" if args.smoke else "quickstart")
     recipe.override([f"--{section}.seed={args.seed}" for section in ("collect", "train", "evaluate")])
+    recipe.check()
     folder = RunFolder(args.output_dir)
     check_writable(folder.root)
     state = State.open(folder.root, recipe, seed=args.seed, smoke=args.smoke, overwrite=args.overwrite)
@@ -68,10 +70,11 @@ def run(args):
         train_model(recipe, folder.dataset, folder, args.command)
     say(f"\n[3/3] rolling out on {recipe.evaluate.evaluation_set.replace('_', '-')} tasks, weights frozen")
     with state.timed("evaluate"):
-        if not all((folder.model / name).is_file() for name in ARTEFACTS):
+        if not all((folder.model / name).is_file() for name in ARTEFACTS):  # else only the copies below are missing
             evaluate_model(recipe, folder.model, folder.model, args.command, note=SMOKE_NOTE if args.smoke else None)
     for name in ARTEFACTS:
-        shutil.copyfile(folder.model / name, folder.root / name)
+        with atomic_file(folder.root / name, "wb") as file:
+            file.write((folder.model / name).read_bytes())
     state.finish()
     say()
     _show(folder, state)
@@ -88,33 +91,39 @@ class State:
     def open(cls, root, recipe, *, seed, smoke, overwrite):
         """Begin or continue in `root`; refuses a folder of other arguments or one that is not ours."""
         from hf_icrl import __version__
-        from hf_icrl.cli.train import check_same_recipe
-        from hf_icrl.files import read_json
+        from hf_icrl.cli.same import check_same_recipe
+        from hf_icrl.files import read_json, remove_temporaries
 
-        path = Path(root) / STATE_FILE
-        if path.is_file() and not overwrite:
-            values = read_json(path)
-            for name, new in (("--smoke", smoke), ("--seed", seed), ("version", __version__)):
-                old = values[name.lstrip("-")]
-                if old != new:
-                    raise ValueError(
-                        f"{root} was begun with {name} {old}, now it is {new}; use another --output_dir, or start "
-                        "afresh here with --overwrite"
-                    )
-            check_same_recipe(values["recipe"], recipe.to_dict(), values["recipe"], root)
-            return cls(path, values)
-        if not path.is_file() and any(Path(root).iterdir()):
+        root = Path(root)
+        path = root / STATE_FILE
+        remove_temporaries(root)  # of a run that was killed in mid-write
+        if path.is_file():
+            state = cls(path, read_json(path))
+            if not overwrite and not state.values["clearing"]:
+                for name, new in (("--smoke", smoke), ("--seed", seed), ("version", __version__)):
+                    old = state.values[name.lstrip("-")]
+                    if old != new:
+                        raise ValueError(
+                            f"{root} was begun with {name} {old}, now it is {new}; use another --output_dir, or start "
+                            "afresh here with --overwrite"
+                        )
+                check_same_recipe(state.values["recipe"], recipe.to_dict(), state.values["recipe"], root)
+                return state
+            # Said before the first file goes, so that a kill in the middle leaves no folder that claims to be whole.
+            state.values.update(clearing=True, finished=False)
+            state.write()
+            _clear(root)
+        elif any(root.iterdir()):
             raise ValueError(
                 f"{root} is not empty and was not made by quickstart; choose an empty --output_dir so that nothing "
                 "of yours is overwritten"
             )
-        if overwrite:
-            _clear(Path(root))
         values = {
             "version": __version__,
             "seed": seed,
             "smoke": smoke,
             "finished": False,
+            "clearing": False,
             "seconds": {},
             "recipe": recipe.to_dict(),
         }
@@ -157,10 +166,10 @@ class _Timed:
 
 
 def _clear(root):
-    """Remove what quickstart writes, and nothing else."""
+    """Remove what quickstart writes, and nothing else; the state file stays."""
     for name in ("dataset", "checkpoints", "model"):
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in (*ARTEFACTS, STATE_FILE):
+    for name in ARTEFACTS:
         (root / name).unlink(missing_ok=True)
 
 

@@ -7,8 +7,11 @@ against what reads it; an unknown one is an error that names the nearest valid k
 import copy
 import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from enum import Enum
 from importlib.resources import files
 from pathlib import Path
+from types import UnionType
+from typing import Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -56,9 +59,6 @@ class EvaluateSection:
 SECTIONS = ("environment", "collect", "model", "train", "evaluate")
 _DATACLASSES = {"environment": EnvironmentSection, "collect": CollectSection, "evaluate": EvaluateSection}
 METHODS = {"algorithm_distillation": ("AlgorithmDistillationConfig", "AlgorithmDistillationModel")}
-# Keys of `model` and `train` beside the fields of the method's config and of ICRLConfig.
-MODEL_KEYS = ("method",)
-TRAIN_KEYS = ("window_length",)
 # Fields of ICRLConfig that the recipe must not set, with what to use instead.
 _TRAIN_RESERVED = {"output_dir": "--output_dir", "num_train_epochs": "train.max_steps"}
 
@@ -162,11 +162,13 @@ class Recipe:
         if missing:
             raise UsageError(f"{self.origin}: {name}.{missing[0]} is missing")
         for f in fields(cls):
-            if f.name in values and not isinstance(values[f.name], f.type):
-                raise UsageError(
-                    f"{self.origin}: {name}.{f.name} is {values[f.name]!r}; it must be of type {_type_name(f.type)}"
-                )
+            if f.name in values:
+                self._check_type(name, f.name, values[f.name], f.type)
         return cls(**copy.deepcopy(values))
+
+    def _check_type(self, section, key, value, kind):
+        if not _fits(value, kind):
+            raise UsageError(f"{self.origin}: {section}.{key} is {value!r}; it must be of type {_type_name(kind)}")
 
     def _check_keys(self, section, values, valid):
         for key in values:
@@ -174,11 +176,17 @@ class Recipe:
                 raise UsageError(f"{self.origin}: unknown key {section}.{key}: {nearest(key, valid)}")
 
     def check(self):
-        """Check every section, also those that need transformers to be imported."""
-        for name in _DATACLASSES:
-            getattr(self, name)
-        self.model_classes()
-        self.training_arguments_class()
+        """Check every section that is there, so that a mistake in a later one shows before hours of work, not after.
+
+        Imports transformers, whose training arguments are the keys of `train`.
+        """
+        for name in self.values:
+            if name in _DATACLASSES:
+                getattr(self, name)
+        if "model" in self.values:
+            self.model_classes()
+        if "train" in self.values:
+            self.training_arguments_class()
 
     def model_classes(self):
         """(config class, model class) of `model.method`, after checking the section's keys."""
@@ -189,19 +197,22 @@ class Recipe:
             raise UsageError(f"{self.origin}: model.method is {method!r}: {nearest(method, METHODS)}")
         config_class, model_class = (getattr(hf_icrl, name) for name in METHODS[method])
         valid = [f.name for f in fields(config_class) if not f.name.startswith("_")]
-        self._check_keys("model", self.values["model"], [*MODEL_KEYS, *valid])
+        self._check_keys("model", self.values["model"], ["method", *valid])
         return config_class, model_class
 
     def training_arguments_class(self):
-        """`ICRLConfig`, after checking the keys of the section `train` against its fields."""
+        """`ICRLConfig`, after checking the section `train` against its fields."""
         from hf_icrl import ICRLConfig
 
         section = self.values.get("train", {})
         for key, instead in _TRAIN_RESERVED.items():
             if key in section:
                 raise UsageError(f"{self.origin}: train.{key} cannot be set in a recipe; use {instead}")
+        kinds = get_type_hints(ICRLConfig)
         valid = [f.name for f in fields(ICRLConfig) if f.init and f.name not in _TRAIN_RESERVED]
-        self._check_keys("train", section, [*TRAIN_KEYS, *valid])
+        self._check_keys("train", section, valid)
+        for key, value in section.items():
+            self._check_type("train", key, value, kinds[key])
         return ICRLConfig
 
     def to_dict(self):
@@ -215,6 +226,18 @@ class Recipe:
     def to_yaml(self):
         """The recipe as YAML text that `load` reads back to the same values."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+def _fits(value, kind):
+    """Is a YAML value of the annotated type? Whole numbers are floats, but true and false are no numbers."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(kind))
+    kind = get_origin(kind) or kind
+    if not isinstance(kind, type) or issubclass(kind, Enum):  # Any, Literal, names of an enumeration
+        return True
+    if isinstance(value, bool) and kind in (int, float):
+        return False
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _type_name(kind):

@@ -8,11 +8,15 @@ Reads DIR/dataset, writes DIR/checkpoints while it trains and DIR/model when it 
 the newest whole checkpoint and ends with the same bits as an uninterrupted run.
 """
 
-from hf_icrl.cli.common import RECIPE_FILE, add_recipe_arguments, family_of, is_main_process, load_recipe, minutes, say
+import os
+import shutil
+
+from hf_icrl.cli.common import RECIPE_FILE, add_recipe_arguments, family_of, load_recipe, minutes, say
 from hf_icrl.cli.errors import UsageError
-from hf_icrl.naming import differences
+from hf_icrl.cli.same import check_same_histories, check_same_recipe
 
 TAKES_OVERRIDES = True
+RESUMES = True
 USAGE = "--config RECIPE [--output_dir DIR] [--dataset DIR] [--section.key VALUE ...]"
 
 
@@ -29,58 +33,60 @@ def run(args):
 def train_model(recipe, dataset_dir, folder, command):
     """Train what the recipe says on the histories in `dataset_dir`; returns nothing, writes `folder.model`.
 
-    A finished `folder.model` of the same recipe is left as it is; of another recipe, it is an error.
+    A finished `folder.model` of the same recipe and histories is left as it is; of others, it is an error.
     """
-    from hf_icrl import HistoryWindows, ICRLTrainer
-    from hf_icrl.cli.progress import speak_plainly
-    from hf_icrl.files import check_writable
     from hf_icrl.histories import load_histories
-
-    config_class, model_class = recipe.model_classes()
-    arguments_class = recipe.training_arguments_class()
-    if _already_trained(recipe, folder.model):
-        say(f"{folder.model} is trained already; nothing to do")
-        return
-    check_writable(folder.checkpoints)
 
     dataset, info = load_histories(dataset_dir)
     family, tasks = family_of(recipe)
-    _check_same_tasks(recipe, family, tasks, dataset_dir, info)
+    check_same_histories(recipe, family, tasks, dataset_dir, info)
+    if _already_trained(recipe, folder.model):
+        say(f"{folder.model} is trained already; nothing to do")
+        return
+    trainer = _make_trainer(recipe, dataset, info, family, tasks["validation"], folder)
+    _train(trainer)
+    _publish(trainer, recipe, info, folder.model, command)
 
-    section = recipe.train
-    values = recipe.model
+
+def _make_trainer(recipe, dataset, info, family, validation, folder):
+    from hf_icrl import HistoryWindows, ICRLTrainer
+    from hf_icrl.files import check_writable
+
+    config_class, model_class = recipe.model_classes()
+    section, values = recipe.train, recipe.model
     del values["method"]
     config = config_class(observation_space=info["observation_space"], action_space=info["action_space"], **values)
-    length = section.pop("window_length", None) or config.context_length
     if "max_steps" not in section:
         raise UsageError(f"{recipe.origin}: train.max_steps is missing: it says how many optimiser steps to train")
-    arguments = arguments_class(output_dir=str(folder.checkpoints), **section)
+    arguments = recipe.training_arguments_class()(output_dir=str(folder.checkpoints), **section)
     windows = HistoryWindows(
-        dataset, length=length, num_windows=arguments.num_windows_for_max_steps(), seed=arguments.seed
+        dataset,
+        length=config.context_length,
+        num_windows=arguments.num_windows_for_max_steps(),
+        seed=arguments.seed,
     )
-    trainer = ICRLTrainer(
+    check_writable(folder.checkpoints)
+    return ICRLTrainer(
         model_init=lambda: model_class(config),
         args=arguments,
         train_dataset=windows,
-        eval_family=family if tasks["validation"] else None,
-        eval_tasks=tasks["validation"] or None,
+        eval_family=family if validation else None,
+        eval_tasks=validation or None,
     )
-    speak_plainly(trainer)
-    parameters = sum(p.numel() for p in trainer.model.parameters())
+
+
+def _train(trainer):
+    from hf_icrl.cli.progress import speak_plainly
+
+    progress = speak_plainly(trainer)
+    model, windows = trainer.model, trainer.train_dataset
     say(
-        f"training {model_class.__name__} ({parameters:,} parameters) for {arguments.max_steps} steps on windows of "
-        f"{length} steps from {len(dataset):,} episodes"
+        f"training {type(model).__name__} ({sum(p.numel() for p in model.parameters()):,} parameters) for "
+        f"{trainer.args.max_steps} steps on {len(windows):,} windows of {windows.length} environment steps"
     )
     output = trainer.train(resume_from_checkpoint=True)
-    say(f"trained in {minutes(output.metrics['train_runtime'])}, loss {output.metrics['train_loss']:.3f}")
-    if tasks["validation"]:
-        metrics = trainer.evaluate()
-        say(
-            f"on {len(tasks['validation'])} validation tasks: normalised return "
-            f"{metrics['eval_normalized_return']:.3f}, worst task {metrics['eval_worst_task_return']:.3f}"
-        )
-    if is_main_process():
-        _publish(trainer, recipe, info, folder.model)
+    if progress.first_step < trainer.args.max_steps:
+        say(f"trained in {minutes(output.metrics['train_runtime'])}, mean loss {output.metrics['train_loss']:.3f}")
 
 
 def _already_trained(recipe, model_dir):
@@ -99,42 +105,38 @@ def _already_trained(recipe, model_dir):
     return True
 
 
-def check_same_recipe(old, new, sections, where):
-    """Raise `ValueError` naming the first value in which two recipes (plain dicts) differ."""
-    for section in sections:
-        for key, a, b in differences(old.get(section, {}), new.get(section, {}), f"{section}."):
-            raise ValueError(
-                f"{where} was made with {key} = {a!r}, now it is {b!r}; use the same value to go on, or another "
-                "--output_dir to start afresh"
-            )
+def _publish(trainer, recipe, info, model_dir, command):
+    """The finished model, whole or not at all: weights, config, code, recipe, card, and what it was trained on.
 
-
-def _check_same_tasks(recipe, family, tasks, dataset_dir, info):
-    """The histories must come from the recipe's environment and split, or held-out tasks could leak into training."""
-    expected = {"family": family.name, "env_id": family.env_id, "env_kwargs": family.env_kwargs}
-    found = {name: info.get(name) for name in expected}
-    for name in ("train", "validation", "held_out"):
-        expected[f"{name} tasks"], found[f"{name} tasks"] = tasks[name], info.get("tasks", {}).get(name)
-    for name, value in expected.items():
-        if found[name] != value:
-            raise ValueError(
-                f"{dataset_dir} was collected with {name} {_short(found[name])}, the recipe {recipe.origin} says "
-                f"{_short(value)}; collect again with this recipe or train with the recipe of the histories"
-            )
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:100]}... ({len(value)} entries)"
-
-
-def _publish(trainer, recipe, info, model_dir):
-    """The finished model, whole or not at all: weights, config, code, the recipe, and what it was trained on."""
-    from hf_icrl.files import atomic_folder
+    Every process takes part, because gathering sharded weights needs them all; the first one writes.
+    """
+    from hf_icrl.files import sync_folder
     from hf_icrl.histories import write_info
+    from hf_icrl.model_cards import write_model_card
 
-    with atomic_folder(model_dir) as temporary:
-        trainer.save_model(str(temporary))
-        (temporary / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
-        write_info(temporary, info)
+    writes = trainer.is_world_process_zero()
+    staging = model_dir.with_name(f"_partial-{model_dir.name}")
+    if writes:
+        shutil.rmtree(staging, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(staging))
+    report = trainer.in_context_report(trainer.eval_tasks, "validation") if trainer.eval_tasks else None
+    if not writes:
+        return
+    (staging / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
+    write_info(staging, info)
+    if report is not None:
+        report.values.update(model=str(model_dir), command=command)
+        report.save(staging / "evaluations" / "validation")
+        say(f"on the validation tasks: {_summary(report)}")
+    write_model_card(staging, recipe=recipe.to_dict(), dataset_info=info, model_id=str(model_dir))
+    sync_folder(staging)
+    os.replace(staging, model_dir)  # model_dir is not there, or an empty folder
     say(f"saved {model_dir}")
+
+
+def _summary(report):
+    normalized = report["normalized_return"]
+    if normalized is None:
+        return f"return {report['last_episodes_return']:.2f} over the last {report['last_episodes']} episodes"
+    return f"normalised return {normalized['mean']:.3f}, worst task {normalized['worst']:.3f}"

@@ -6,8 +6,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from hf_icrl.checks import checked_bool, checked_int
 from hf_icrl.envs import grid
-from hf_icrl.envs.counter_random import integers
+from hf_icrl.counter_random import integers
 from hf_icrl.envs.vector import keys_from_seeds
 
 RENDER_MODES = ["rgb_array"]
@@ -89,8 +90,8 @@ class DarkRoomEnv(gym.Env):
     ):
         self.size = grid.checked_size(size)
         self.start = grid.checked_start(start, self.size)
-        self.horizon = grid.checked_int(horizon, "horizon", 1)
-        self.terminate_on_goal = grid.checked_bool(terminate_on_goal, "terminate_on_goal")
+        self.horizon = checked_int(horizon, "horizon", 1)
+        self.terminate_on_goal = checked_bool(terminate_on_goal, "terminate_on_goal")
         self.observation = grid.checked_observation(observation)
         self.goal = None if goal is None else grid.checked_cell(goal, self.size, "goal")
         self.render_mode = checked_render_mode(render_mode)

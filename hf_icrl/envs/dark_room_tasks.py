@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hf_icrl.checks import checked_bool, checked_int
 from hf_icrl.envs import grid
 from hf_icrl.envs.dark_room import outcome
 from hf_icrl.naming import check_names
@@ -23,8 +24,8 @@ class DarkRoomFamily(TaskFamily):
         env_kwargs = {
             "size": size,
             "start": grid.checked_start(start, size),
-            "horizon": grid.checked_int(horizon, "horizon", 1),
-            "terminate_on_goal": grid.checked_bool(terminate_on_goal, "terminate_on_goal"),
+            "horizon": checked_int(horizon, "horizon", 1),
+            "terminate_on_goal": checked_bool(terminate_on_goal, "terminate_on_goal"),
             "observation": grid.checked_observation(observation),
         }
         super().__init__(env_kwargs, horizon=env_kwargs["horizon"], num_actions=grid.NUM_ACTIONS)

@@ -5,6 +5,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from hf_icrl.checks import checked_bool, checked_int
 from hf_icrl.envs import grid
 from hf_icrl.envs.dark_room import (
     RENDER_FPS,
@@ -54,11 +55,11 @@ class DarkRoomVectorEnv(VectorEnv):
         observation="index",
         render_mode=None,
     ):
-        self.num_envs = grid.checked_int(num_envs, "num_envs", 1)
+        self.num_envs = checked_int(num_envs, "num_envs", 1)
         self.size = grid.checked_size(size)
         self.start = grid.checked_start(start, self.size)
-        self.horizon = grid.checked_int(horizon, "horizon", 1)
-        self.terminate_on_goal = grid.checked_bool(terminate_on_goal, "terminate_on_goal")
+        self.horizon = checked_int(horizon, "horizon", 1)
+        self.terminate_on_goal = checked_bool(terminate_on_goal, "terminate_on_goal")
         self.observation = grid.checked_observation(observation)
         self.goal = None if goal is None else _checked_goals(goal, self.num_envs, self.size)
         self.render_mode = checked_render_mode(render_mode)

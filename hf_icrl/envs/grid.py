@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from hf_icrl.naming import nearest
+from hf_icrl.checks import checked_choice, checked_int
 
 STAY, UP, RIGHT, DOWN, LEFT = range(5)
 NUM_ACTIONS = 5
@@ -108,21 +108,3 @@ def checked_observation(observation):
     if observation not in OBSERVATIONS:
         raise ValueError(f"unknown observation {observation!r}: {nearest(observation, OBSERVATIONS)}")
     return observation
-
-
-def checked_int(value, what, low):
-    """`value` as a Python int >= `low`; booleans and floats are refused."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < low:
-        raise ValueError(f"{what} is {value!r}; it must be an integer >= {low}")
-    return number
-
-
-def checked_bool(value, what):
-    """`value` as a Python bool; numbers and strings are refused (a YAML "no" in quotes is true in Python)."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{what} is {value!r}; it must be true or false")
-    return bool(value)

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from hf_icrl.envs.counter_random import bits
+from hf_icrl.counter_random import bits
 
 _MASK_64 = 2**64 - 1
 

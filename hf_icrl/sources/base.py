@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_icrl.envs.counter_random import integers, stream_keys
+from hf_icrl.counter_random import integers, stream_keys
 from hf_icrl.envs.vector import true_next_observations
 
 

@@ -2,12 +2,12 @@
 
 Each class serves n runs at once. `act(observations, optimal, level, clock) -> actions`: `optimal` int64 `(n,)` is what
 the demonstrator would do, `level` float64 `(n,)` in [0, 1] how noisy each run is now. Every random number comes
-from the run's own stream (`hf_icrl.envs.counter_random`). A new form is a class and one line in `FORMS`.
+from the run's own stream (`hf_icrl.counter_random`). A new form is a class and one line in `FORMS`.
 """
 
 import numpy as np
 
-from hf_icrl.envs.counter_random import integers, stream_keys, uniforms
+from hf_icrl.counter_random import integers, stream_keys, uniforms
 
 
 class UniformNoise:

@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hf_icrl.envs.counter_random import stream_keys, uniforms
-from hf_icrl.envs.grid import checked_bool, checked_int
+from hf_icrl.counter_random import stream_keys, uniforms
 from hf_icrl.sources.base import Source
-from hf_icrl.sources.checks import checked_choice, checked_number, checked_range
+from hf_icrl.checks import checked_bool, checked_choice, checked_int, checked_number, checked_range
 from hf_icrl.sources.noise import FORMS
 from hf_icrl.sources.schedules import SENTENCES, SHAPES, noise_level
 

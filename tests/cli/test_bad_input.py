@@ -68,6 +68,29 @@ def test_a_checkpoint_without_its_config(finished, tmp_path):
     assert digest(tmp_path) == before
 
 
+def test_torn_weights(finished, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder / "model", tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert "are torn or no safetensors" in refused("evaluate", "--model", tmp_path / "model")
+
+
+def test_histories_of_another_source_than_the_recipe_says(finished, tmp_path):
+    folder, _ = finished
+    arguments = ("--dataset", folder / "dataset", "--output_dir", tmp_path / "out")
+    text = refused("train", *CONFIG, *arguments, "--collect.source", "q_learning")
+    assert "was collected with collect.source 'noise_curriculum'" in text
+    assert "collect.episodes 10" in refused("train", *CONFIG, *arguments, "--collect.episodes", "9")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_in_a_later_section_shows_before_anything_is_done(tmp_path):
+    text = refused("collect", *CONFIG, "--output_dir", tmp_path / "out", "--train.max_steps", "ten", code=2)
+    assert "train.max_steps is 'ten'; it must be of type int" in text
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_model_that_is_not_ours(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     assert "a model of type 'gpt2'" in refused("describe", tmp_path)
@@ -75,6 +98,7 @@ def test_a_model_that_is_not_ours(tmp_path):
 
 def test_a_model_for_another_space(finished, tmp_path):
     folder, _ = finished
+    assert "say with --output_dir" in refused("evaluate", "--model", folder / "model", "--evaluate.seeds", "3", code=2)
     text = refused(
         "evaluate", "--model", folder / "model", "--output_dir", tmp_path / "out", "--environment.kwargs.size", "11"
     )

@@ -34,7 +34,7 @@ def test_no_verb_shows_help_and_is_wrong_usage():
     [
         (["quikstart"], 2, "invalid choice: 'quikstart'"),
         (["quickstart", "--sede", "1"], 2, "unrecognized arguments: --sede 1"),
-        (["quickstart", "--seed", "-1"], 2, "--seed is -1; it must be 0 or more"),
+        (["quickstart", "--seed", "-1"], 2, "--seed is -1; it must be from 0 to 4294967295"),
         (["collect"], 2, "--config"),
         (["collect", "--config", "quickstart", "--collect.episods", "3"], 2, "did you mean 'episodes'"),
         (["collect", "--config", "quickstart", "--environment.family", "dark_rom"], 1, "dark_room"),

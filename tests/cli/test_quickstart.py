@@ -1,6 +1,7 @@
 """`quickstart --smoke` end to end: what it writes, that it resumes, and that it never clobbers."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,10 +44,15 @@ def test_dataset_and_model_load_the_hugging_face_way(finished):
     assert {"history_id", "episode", "observations", "actions", "rewards"} <= set(dataset.column_names)
     model = AutoModel.from_pretrained(str(folder / "model"))
     assert type(model).__name__ == "AlgorithmDistillationModel"
-    names = {p.name for p in (folder / "model").iterdir()}
+    files = [p for p in (folder / "model").rglob("*") if p.is_file()]
+    names = {p.name for p in files}
     assert "model.safetensors" in names
     assert not [n for n in names if n.endswith((".bin", ".pt", ".pkl", ".pth"))]
-    assert {"recipe.yaml", "README.md", "report.json"} <= names
+    assert {"recipe.yaml", "history_info.json", "README.md", "report.json"} <= names
+    ordinary = (folder / "quickstart.json").stat().st_mode
+    assert all(p.stat().st_mode == ordinary for p in files), "as readable for others as any other file"
+    validation = json.loads((folder / "model" / "evaluations" / "validation" / "report.json").read_text())
+    assert validation["evaluation_set"] == "validation"
 
 
 def test_run_again_it_says_so_and_changes_nothing(finished):
@@ -84,14 +90,15 @@ def test_it_does_nothing_that_collect_train_evaluate_with_the_recipe_would_not(f
     assert returns[0] == returns[1]
 
 
-@pytest.mark.parametrize("seconds", [4.0, 9.0])
-def test_killed_and_run_again_it_ends_with_the_same_data_weights_and_returns(finished, tmp_path, seconds):
+@pytest.mark.parametrize("appears", ["dataset/collection.json", "checkpoints/checkpoint-10", "model/recipe.yaml"])
+def test_killed_and_run_again_it_ends_with_the_same_data_weights_and_returns(finished, tmp_path, appears):
     folder, _ = finished
     command = [sys.executable, "-m", "hf_icrl", "quickstart", "--smoke", "--output_dir", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    while process.poll() is None and not (tmp_path / "out" / appears).exists():
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     result = hf_icrl("quickstart", "--smoke", "--output_dir", tmp_path / "out")
     assert result.returncode == 0, result.stderr
     ours, theirs = digest(folder), digest(tmp_path / "out")
@@ -99,6 +106,35 @@ def test_killed_and_run_again_it_ends_with_the_same_data_weights_and_returns(fin
     assert {n: ours[n] for n in same} == {n: theirs[n] for n in same}
     returns = [json.loads((f / "report.json").read_text())["returns_per_seed"] for f in (folder, tmp_path / "out")]
     assert returns[0] == returns[1]
+    assert not [n for n in theirs if ".tmp" in n or "_partial" in n]
+
+
+def test_overwrite_starts_afresh_and_keeps_what_is_not_its_own(finished, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    result = hf_icrl("quickstart", "--smoke", "--seed", "4", "--overwrite", "--output_dir", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "out" / "quickstart.json").read_text())["seed"] == 4
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert digest(folder)["model/model.safetensors"] != digest(tmp_path / "out")["model/model.safetensors"]
+
+
+def test_a_folder_that_was_being_cleared_is_not_taken_for_finished(finished, tmp_path):
+    folder, _ = finished
+    out = tmp_path / "out"
+    out.mkdir()
+    # What a kill in the middle of --overwrite leaves: the state says so, half of the rest is gone.
+    state = json.loads((folder / "quickstart.json").read_text()) | {"clearing": True, "finished": False}
+    (out / "quickstart.json").write_text(json.dumps(state))
+    shutil.copy(folder / "report.json", out)
+    # And what a kill in the middle of writing a file leaves.
+    (out / ".quickstart.json.abcd1234.tmp").write_text("{")
+    result = hf_icrl("quickstart", "--smoke", "--output_dir", out)
+    assert result.returncode == 0, result.stderr
+    assert "nothing was changed" not in result.stdout
+    assert digest(out)["model/model.safetensors"] == digest(folder)["model/model.safetensors"]
+    assert not (out / ".quickstart.json.abcd1234.tmp").exists()
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):

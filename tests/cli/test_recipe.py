@@ -30,6 +30,12 @@ def test_flags_override_nested_values_and_keep_the_others():
     assert recipe.evaluate.episodes == 4
 
 
+@pytest.mark.parametrize("temperature", [0, 1, 0.5, None])
+def test_whole_numbers_are_floats(temperature):
+    recipe = load(f"--evaluate.temperature={'null' if temperature is None else temperature}")
+    assert recipe.evaluate.temperature == temperature
+
+
 def test_scientific_notation_is_a_number():
     assert load().train["learning_rate"] == 0.001
     assert load("--train.learning_rate", "3E-4").train["learning_rate"] == 3e-4
@@ -47,6 +53,8 @@ def test_scientific_notation_is_a_number():
         (["--evaluate.seeds"], r"--evaluate\.seeds needs a value"),
         (["--evaluate.seeds", "--evaluate.seed"], r"--evaluate\.seeds needs a value"),
         (["evaluate.seeds", "3"], r"unexpected argument 'evaluate\.seeds'"),
+        (["--evaluate.seeds", "true"], r"evaluate\.seeds is True; it must be of type int"),
+        (["--train.learning_rate", "fast"], r"train\.learning_rate is 'fast'; it must be of type float"),
         (["--evaluate.seeds", "ten"], r"evaluate\.seeds is 'ten'; it must be of type int"),
         (["--model.method", "algoritm_distillation"], r"did you mean 'algorithm_distillation'"),
         (["--train.output_dir", "x"], r"train\.output_dir cannot be set in a recipe; use --output_dir"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_icrl.envs.counter_random import bits, integers, stream_keys, uniforms
+from hf_icrl.counter_random import bits, integers, stream_keys, uniforms
 
 
 def test_bits_are_the_published_splitmix64_sequence():

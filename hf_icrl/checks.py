@@ -1,6 +1,28 @@
-"""Checks of source parameters; each returns the value in its plain JSON form."""
+"""Checks of arguments; each returns the value in its plain JSON form, or raises a `ValueError` that says what it must be."""
+
+import operator
+
+import numpy as np
 
 from hf_icrl.naming import nearest
+
+
+def checked_int(value, what, low):
+    """`value` as a Python int >= `low`; booleans and floats are refused."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < low:
+        raise ValueError(f"{what} is {value!r}; it must be an integer >= {low}")
+    return number
+
+
+def checked_bool(value, what):
+    """`value` as a Python bool; numbers and strings are refused (a YAML "no" in quotes is true in Python)."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{what} is {value!r}; it must be true or false")
+    return bool(value)
 
 
 def checked_number(value, what, low, high):

@@ -1,0 +1,75 @@
+"""Refuse, by name, to go on with other arguments than a folder was made with."""
+
+from hf_icrl.naming import differences
+
+# What changes no bit of the data or the weights may change from one run to the next.
+_FREE = {
+    "collect.num_proc",
+    "train.logging_steps",
+    "train.save_steps",
+    "train.save_total_limit",
+    "train.eval_episodes",
+    "train.eval_seeds",
+    "train.eval_last_episodes",
+}
+
+
+def check_same_recipe(old, new, sections, where):
+    """Raise `ValueError` naming the first value in which two recipes (plain dicts) differ and that decides bits."""
+    for section in sections:
+        for key, a, b in differences(old.get(section, {}), new.get(section, {}), f"{section}."):
+            if key not in _FREE:
+                raise ValueError(
+                    f"{where} was made with {key} = {a!r}, now it is {b!r}; use the same value to go on, or another "
+                    "--output_dir to start afresh"
+                )
+
+
+def check_same_histories(recipe, family, tasks, dataset_dir, info):
+    """The histories must be those that the recipe describes.
+
+    Otherwise held-out tasks could leak into training, and the recipe that is saved with the model would not say what
+    the model was trained on.
+
+    Args:
+        recipe (`Recipe`), family (task family), tasks (`dict`): the recipe, and its `family_of`.
+        dataset_dir (`Path`), info (`dict`): where the histories are, and their `history_info.json`.
+
+    Raises:
+        ValueError: naming the first difference, with both values.
+    """
+    from hf_icrl.sources import make_source
+
+    section = recipe.collect
+    source = make_source(section.source, **section.params)
+    expected = {
+        "family": family.name,
+        "env_id": family.env_id,
+        "env_kwargs": family.env_kwargs,
+        **{f"{name} tasks": tasks[name] for name in ("train", "validation", "held_out")},
+        "collect.source": source.name,
+        "collect.params": source.params,
+        "collect.seed": section.seed,
+        "collect.histories_per_task": section.histories_per_task,
+        "collect.episodes": section.episodes,
+    }
+    found = {
+        **{name: info.get(name) for name in ("family", "env_id", "env_kwargs")},
+        **{f"{name} tasks": info.get("tasks", {}).get(name) for name in ("train", "validation", "held_out")},
+        "collect.source": info["source"]["name"],
+        "collect.params": info["source"]["params"],
+        "collect.seed": info["seed"],
+        "collect.histories_per_task": info["histories_per_task"],
+        "collect.episodes": info["episodes"],
+    }
+    for name, value in expected.items():
+        if found[name] != value:
+            raise ValueError(
+                f"{dataset_dir} was collected with {name} {_short(found[name])}, the recipe {recipe.origin} says "
+                f"{_short(value)}; collect again with this recipe, or train with the recipe of the histories"
+            )
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 160 else f"{text[:140]}... ({len(value)} entries)"

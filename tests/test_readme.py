@@ -1,0 +1,52 @@
+"""The README's Python runs as printed, on the smoke quickstart's folder."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests_support import hf_icrl
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with `quickstart/` in it, as after the README's first command."""
+    folder = tmp_path_factory.mktemp("readme")
+    assert hf_icrl("quickstart", "--smoke", cwd=folder).returncode == 0
+    return folder
+
+
+def test_the_python_blocks_run_one_after_the_other(folder):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 2
+    # Fewer steps than printed, the same calls.
+    code = "\n".join(blocks)
+    for printed, short in {
+        "episodes=40": "episodes=2",
+        "range(200)": "range(5)",
+        "max_steps=100": "max_steps=2",
+    }.items():
+        assert printed in code
+        code = code.replace(printed, short)
+    code = code.replace("length=200, num_windows=16 * 100", "length=60, num_windows=16 * 2")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "normalised return" in result.stdout
+    assert (folder / "fine-tuned").is_dir()
+
+
+def test_every_file_that_is_linked_exists():
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(links) >= 3
+    assert [link for link in links if not (Path(__file__).parent.parent / link).exists()] == []
+
+
+def test_every_verb_and_no_other_is_listed():
+    from hf_icrl.cli.main import VERBS
+
+    block = README[README.index("## On the command line") :]
+    block = block[block.index("```") : block.index("```", block.index("```") + 3)]
+    assert re.findall(r"^hf-icrl (\w+)", block, re.MULTILINE) == list(VERBS)
