@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from hf_icrl.checks import checked_int
 from hf_icrl.dataset_builders.collection import Collection
 from hf_icrl.dataset_builders.plan import CollectionPlan
 from hf_icrl.dataset_builders.shards import (
@@ -77,8 +78,7 @@ def collect(
         RuntimeError: a process died. In each case finished shards stay, and nothing else is touched.
     """
     folder = Path(output_dir)
-    if isinstance(num_proc, bool) or not isinstance(num_proc, int) or num_proc < 1:
-        raise ValueError(f"num_proc is {num_proc!r}; it must be a number of processes of at least 1")
+    num_proc = checked_int(num_proc, "num_proc", 1)
     plan = CollectionPlan(
         family,
         source,

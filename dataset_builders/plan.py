@@ -6,11 +6,11 @@ import json
 from functools import cached_property
 
 import hf_icrl
+from hf_icrl.checks import checked_choice, checked_int
 from hf_icrl.dataset_builders.code_digest import code_digest
 from hf_icrl.histories.episodes import episodes_table
 from hf_icrl.histories.schema import COLUMNS, element_width, history_features
 from hf_icrl.histories.spaces import check_values, space_to_spec
-from hf_icrl.naming import nearest
 from hf_icrl.sources import make_source
 from hf_icrl.tasks import task_family, validation_split
 
@@ -51,12 +51,10 @@ class CollectionPlan:
     ):
         self.family = _resolved(family, env_kwargs, task_family, "family", "env_kwargs")
         self.source = _resolved(source, source_params, make_source, "source", "source_params")
-        if tasks not in TASK_SETS:
-            raise ValueError(f"tasks is {tasks!r}: {nearest(tasks, TASK_SETS)}")
-        self.split = tasks
-        self.histories_per_task = _integer(histories_per_task, "histories_per_task", 1)
-        self.episodes = _integer(episodes, "episodes", 1)
-        self.seed, self.split_seed = _integer(seed, "seed", 0), _integer(split_seed, "split_seed", 0)
+        self.split = checked_choice(tasks, "tasks", TASK_SETS)
+        self.histories_per_task = checked_int(histories_per_task, "histories_per_task", 1)
+        self.episodes = checked_int(episodes, "episodes", 1)
+        self.seed, self.split_seed = checked_int(seed, "seed", 0), checked_int(split_seed, "split_seed", 0)
         train, held_out_tasks = self.family.split(seed=self.split_seed, held_out=held_out)
         train, validation_tasks = validation_split(train, validation, seed=self.split_seed)
         self.all_tasks = {"train": train, "validation": validation_tasks, "held_out": held_out_tasks}
@@ -65,7 +63,7 @@ class CollectionPlan:
             raise ValueError(f"there are no {tasks} tasks: held_out is {held_out!r} and validation {validation!r}")
         if histories_per_shard is None:
             histories_per_shard = max(1, STEPS_PER_SHARD // (self.episodes * self.family.horizon))
-        self.histories_per_shard = _integer(histories_per_shard, "histories_per_shard", 1)
+        self.histories_per_shard = checked_int(histories_per_shard, "histories_per_shard", 1)
         self.request = {
             "family": self.family.name,
             "env_kwargs": self.family.env_kwargs,
@@ -201,12 +199,6 @@ def _resolved(given, params, make, what, params_name):
             f"{what}'s name with {params_name}, or the object alone"
         )
     return given
-
-
-def _integer(value, name, low):
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
-        raise ValueError(f"{name} is {value!r}; it must be an integer of at least {low}")
-    return int(value)
 
 
 def _bytes(kind):

@@ -1,4 +1,4 @@
-"""Checks of arguments; each returns the value in its plain JSON form, or raises a `ValueError` that says what it must be."""
+"""Checks of arguments: each returns the value in its plain JSON form, or raises a `ValueError` that says what to give."""
 
 import operator
 
@@ -14,7 +14,7 @@ def checked_int(value, what, low):
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or number < low:
-        raise ValueError(f"{what} is {value!r}; it must be an integer >= {low}")
+        raise ValueError(f"{what} is {value!r}; it must be an integer of at least {low}")
     return number
 
 

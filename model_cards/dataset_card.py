@@ -5,6 +5,7 @@ from pathlib import Path
 from huggingface_hub import DatasetCardData
 
 from hf_icrl.files import atomic_file
+from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
 from hf_icrl.model_cards.rendering import render
 from hf_icrl.model_cards.snippets import dataset_snippet
 
@@ -33,6 +34,12 @@ _REQUIRED = (
     "num_transitions",
     "package_version",
 )
+# How the card begins, by source; `history_info.json` says more.
+_OPENINGS = {
+    "noise_curriculum": "What a demonstrator did while its noise decayed, so that its return grows over a history as if "
+    "it learned, which it does not",
+    "q_learning": "What a learner did while it learned",
+}
 # Longer task lists are left to history_info.json.
 _TASKS_SHOWN = 40
 
@@ -51,8 +58,9 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
         `Path` of the README.md.
 
     Raises:
-        ValueError: `info` lacks an entry.
+        ValueError: `info` lacks an entry, or there is a README.md that is no dataset card of ours.
     """
+    check_dataset_card_place(folder)
     missing = [key for key in _REQUIRED if key not in info]
     if missing:
         raise ValueError(f"the info of {folder} has no {missing[0]!r}: collect the histories again with this version")
@@ -74,12 +82,12 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
         metadata=metadata.to_yaml(),
         title=title,
         info=info,
-        rows=rows,
+        opening=_OPENINGS.get(info["source"]["name"], f"What the source `{info['source']['name']}` did"),
         tasks={name: tasks for name, tasks in info["tasks"].items() if tasks},
         shown=_TASKS_SHOWN,
         snippet=dataset_snippet(dataset_id or folder, max(1, length), on_hub=dataset_id is not None),
     )
-    path = folder / "README.md"
+    path = folder / CARD_FILE
     with atomic_file(path) as file:
         file.write(text)
     return path

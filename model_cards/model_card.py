@@ -9,8 +9,10 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 
 from hf_icrl.files import atomic_file, read_json
+from hf_icrl.model_cards.ours import CARD_FILE, check_model_card_place
 from hf_icrl.model_cards.rendering import render
 from hf_icrl.model_cards.snippets import acting_snippet, usage_snippet
+from hf_icrl.model_folder import count_parameters
 from hf_icrl.rollouts.report import CURVE_FILE, REPLAY_FILE, Report
 
 # `.eval_results/` entries refer to a benchmark dataset on the Hub; this is the name under which our task families
@@ -43,6 +45,9 @@ def write_model_card(
 ):
     """Write `README.md` into `folder`, and `.eval_results/*.yaml` if the report is about held-out tasks.
 
+    A report with a `note` (a smoke run, say) is shown, but offers no result to leaderboards: neither in the metadata
+    nor in `.eval_results/`, where what an earlier card wrote is removed.
+
     Args:
         folder (`str` or `Path`): usually the model's folder. The plot and the video are shown if they lie there
             already (`report.save(folder)`); size and settings of the model are read from its `config.json`.
@@ -57,8 +62,12 @@ def write_model_card(
 
     Returns:
         `Path` of the README.md.
+
+    Raises:
+        ValueError: there is a README.md that is no model card of ours.
     """
     folder = Path(folder)
+    check_model_card_place(folder)
     if isinstance(report, str | os.PathLike):
         report = Report.from_file(report)
     model_id = str(model_id or (report and report["model"]) or folder)
@@ -93,12 +102,12 @@ def write_model_card(
         acting=acting_snippet(),
         config=config,
         parameters=parameters,
-        setting=setting,
         recipe=recipe,
         info=dataset_info,
+        synthetic=dataset_info is not None and dataset_info["source"]["name"] == "noise_curriculum",
         base_model=base_model,
     )
-    path = folder / "README.md"
+    path = folder / CARD_FILE
     _write_eval_results(folder, report)
     with atomic_file(path) as file:
         file.write(text)
@@ -109,24 +118,8 @@ def _model_facts(folder, model_id):
     """(config.json as a dict, number of parameters or None), from `folder` or from where the model was loaded."""
     for place in (folder, Path(model_id)):
         if (place / "config.json").is_file():
-            return read_json(place / "config.json"), _count_parameters(place)
+            return read_json(place / "config.json"), count_parameters(place)
     return {}, None
-
-
-def _count_parameters(folder):
-    from safetensors import safe_open
-
-    total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        if path.name == "adapter_model.safetensors":
-            continue
-        with safe_open(path, framework="np") as file:
-            for name in file.keys():  # noqa: SIM118 (no mapping)
-                size = 1
-                for length in file.get_slice(name).get_shape():
-                    size *= length
-                total += size
-    return total or None
 
 
 def _setting(report, recipe, info):
@@ -180,7 +173,7 @@ def _results(report):
 
 
 def _eval_results(report):
-    if report is None:
+    if report is None or report.get("note"):
         return None
     side = report["evaluation_set"].replace("_", "-")
     return [
@@ -199,18 +192,43 @@ def _eval_results(report):
 
 
 def _write_eval_results(folder, report):
-    # A leaderboard entry is about tasks that no choice was made on, and only a scale makes environments comparable.
-    if report is None or report["evaluation_set"] != "held_out" or report["normalized_return"] is None:
-        return
+    """Write the leaderboard entry, if the report is for one, and remove ours of earlier reports."""
+    folder = folder / ".eval_results"
+    path = None
+    if report is not None and _is_for_leaderboards(report):
+        family = report.get("family") or re.sub(r"\W+", "_", report["env_id"])
+        path = folder / f"{family}.yaml"
+        with atomic_file(path) as file:
+            entries = eval_result_entries_to_yaml([_leaderboard_entry(report, family)])
+            yaml.safe_dump(entries, file, sort_keys=False, allow_unicode=True)
+    for old in folder.glob("*.yaml"):
+        if old != path and _is_our_entry(old):
+            old.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _is_for_leaderboards(report):
+    # About tasks that no choice was made on, on a scale that makes environments comparable, and meant to be believed.
+    told = report["normalized_return"] is not None and not report.get("note")
+    return told and report["evaluation_set"] == "held_out"
+
+
+def _leaderboard_entry(report, family):
     _, name, value = _results(report)[0]
-    family = report.get("family") or re.sub(r"\W+", "_", report["env_id"])
     notes = (
         f"{name}; {len(report['tasks'])} held-out tasks, {report['seeds']} seeds, "
         f"worst task {report['normalized_return']['worst']:.3f}; {json.dumps(report['env_kwargs'])}"
     )
-    entry = EvalResultEntry(dataset_id=BENCHMARK, task_id=family, value=round(value, 4), notes=notes)
-    with atomic_file(folder / ".eval_results" / f"{family}.yaml") as file:
-        yaml.safe_dump(eval_result_entries_to_yaml([entry]), file, sort_keys=False, allow_unicode=True)
+    return EvalResultEntry(dataset_id=BENCHMARK, task_id=family, value=round(value, 4), notes=notes)
+
+
+def _is_our_entry(path):
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return bool(entries) and all(entry["dataset"]["id"] == BENCHMARK for entry in entries)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return False
 
 
 def _hub_id(name):

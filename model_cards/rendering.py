@@ -1,5 +1,6 @@
 """Fill the card templates."""
 
+import json
 from importlib.resources import files
 
 import yaml
@@ -11,6 +12,7 @@ def render(template, **values):
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["yaml"] = to_yaml
     environment.filters["cell"] = cell
+    environment.filters["literal"] = literal
     text = (files("hf_icrl.model_cards") / "templates" / f"{template}.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(text).render(**values).rstrip() + "\n"
 
@@ -23,3 +25,14 @@ def to_yaml(value):
 def cell(value):
     """Text that is safe inside a cell of a Markdown table."""
     return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def literal(value):
+    """A JSON value as Python code, strings in double quotes as in the rest of the code that is printed."""
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(key)}: {literal(entry)}' for key, entry in value.items())}}}"
+    return repr(value)

@@ -1,7 +1,6 @@
 """The code that a card prints. The tests run it as printed."""
 
-import json
-
+from hf_icrl.model_cards.rendering import literal
 from hf_icrl.tasks import task_family
 
 _MODEL = """\
@@ -46,9 +45,9 @@ def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
     # Only what differs from the family's defaults: short code is read, long code is skipped.
     defaults = task_family(family).env_kwargs
     changed = {name: value for name, value in env_kwargs.items() if defaults.get(name) != value}
-    arguments = ", ".join([json.dumps(family), *(f"{name}={value!r}" for name, value in changed.items())])
+    arguments = ", ".join([literal(family), *(f"{name}={literal(value)}" for name, value in changed.items())])
     return _MODEL.format(
-        model=json.dumps(str(model_id)), family=arguments, tasks=repr(list(tasks[:4])), episodes=episodes
+        model=literal(str(model_id)), family=arguments, tasks=literal(list(tasks[:4])), episodes=episodes
     )
 
 
@@ -61,7 +60,7 @@ def dataset_snippet(dataset, length, *, on_hub):
     """Python that opens learning histories and cuts windows of them."""
     return _DATASET.format(
         load="load_dataset" if on_hub else "load_from_disk",
-        dataset=json.dumps(str(dataset)),
+        dataset=literal(str(dataset)),
         split=', split="train"' if on_hub else "",
         length=length,
     )

@@ -1,14 +1,37 @@
 """Writing never leaves half a file, and says clearly what went wrong."""
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
-from hf_icrl.files import atomic_file, atomic_folder, check_writable, read_json, write_json
+from hf_icrl.files import (
+    atomic_file,
+    check_writable,
+    full_disk_error,
+    read_json,
+    remove_temporaries,
+    write_json,
+)
+
+
+def process(code, *args):
+    """A Python process that runs `code` with hf_icrl's file functions and prints to a pipe."""
+    code = "import os, signal, sys\nfrom hf_icrl.files import *\n" + textwrap.dedent(code)
+    command = [sys.executable, "-c", code, *map(str, args)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def killed(code, *args):
+    """Run `code`, which must end by SIGKILL."""
+    done = process(code, *args)
+    done.communicate(timeout=60)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -29,26 +52,6 @@ def test_a_successful_write_replaces_the_file_with_ordinary_permissions(tmp_path
     ordinary.touch()
     assert path.read_bytes() == b"bytes"
     assert path.stat().st_mode == ordinary.stat().st_mode
-
-
-def test_a_failed_folder_leaves_the_old_folder_and_no_litter(tmp_path):
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "weights").write_text("old")
-    with pytest.raises(KeyError), atomic_folder(folder) as temporary:
-        (temporary / "weights").write_text("half")
-        raise KeyError
-    assert (folder / "weights").read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["model"]
-
-
-def test_a_folder_replaces_a_folder_that_has_content(tmp_path):
-    folder = tmp_path / "model"
-    for text in ("old", "new"):
-        with atomic_folder(folder) as temporary:
-            (temporary / text).write_text(text)
-    assert [p.name for p in folder.iterdir()] == ["new"]
-    assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
@@ -89,7 +92,77 @@ def test_a_full_disk_is_explained_and_leaves_what_was_there(tmp_path):
             print(error.errno == errno.ENOSPC, error.strerror)
     """)
     out = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True).stdout
-    assert out.startswith("True the disk is full (")
-    assert str(path) in out
+    assert out.startswith(f"True cannot write {path}: the disk is full (")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.json"]
+
+
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+WRITE_FILE = f"""
+    with atomic_file(sys.argv[1]) as file:
+        file.write("half")
+        file.flush()
+        {KILL}
+"""
+
+
+@pytest.mark.parametrize("name", ["report.json", "a", "a.b.json"])
+def test_the_next_write_removes_what_a_kill_left(tmp_path, name):
+    path = tmp_path / name
+    killed(WRITE_FILE, path)
+    killed(WRITE_FILE, tmp_path / f"{name}.json")  # of another target
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic_file(path) as file:
+        file.write("whole")
+    left = [p.name for p in tmp_path.iterdir() if p != path]
+    assert path.read_text() == "whole"
+    assert len(left) == 1
+    assert left[0].startswith(f".{name}.json.")
+
+
+def test_temporaries_of_a_run_folder_can_be_removed_and_nothing_else(tmp_path):
+    for name in ("report.json", "model/report.json", "dataset/data.arrow"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        killed(WRITE_FILE, tmp_path / name)
+    mine = [tmp_path / ".notes.abcdefgh.tmp", tmp_path / "report.json.tmp"]
+    for path in mine:
+        path.write_text("mine")
+    remove_temporaries(tmp_path)
+    assert set(tmp_path.rglob("*")) == {tmp_path / "model", tmp_path / "dataset", *mine}
+    remove_temporaries(tmp_path / "nowhere")
+
+
+def test_what_a_running_process_writes_stays(tmp_path):
+    path = tmp_path / "target"
+    code = """
+        with atomic_file(sys.argv[1]) as new:
+            print("writing", flush=True)
+            sys.stdin.readline()
+    """
+    writer = process(code, path)
+    assert writer.stdout.readline() == "writing\n"
+    (temporary,) = tmp_path.iterdir()
+    remove_temporaries(tmp_path)
+    with pytest.raises(KeyError), atomic_file(path):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == [temporary]
+    writer.communicate("go on\n", timeout=60)
+    assert writer.returncode == 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk quota is used up"),
+        (errno.EFBIG, "the file would be larger than"),
+        (None, "the disk or a quota is full"),
+    ],
+)
+def test_every_lack_of_room_says_what_is_full_and_what_to_do(tmp_path, code, reason):
+    error = full_disk_error(tmp_path / "not" / "yet" / "there", code)
+    assert error.errno == (code or errno.ENOSPC)
+    assert f"cannot write {tmp_path}/not/yet/there: {reason}" in error.strerror
+    assert "run the same command again" in error.strerror
+    assert full_disk_error(tmp_path, errno.EACCES) is None

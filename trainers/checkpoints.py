@@ -6,7 +6,6 @@ resumes, whatever is in it: a folder torn by a kill either stops the run or, wit
 its manifest (each file's size and SHA-256) is written last, and one rename makes it visible.
 """
 
-import errno
 import hashlib
 import logging
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from hf_icrl.files import read_json, write_json
+from hf_icrl.files import FULL_CODES, full_disk_error, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -160,18 +159,15 @@ def explained_write_errors(path):
     except (OSError, RuntimeError, SafetensorError) as error:
         text = str(error)
         code = error.errno if isinstance(error, OSError) else None
-        full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
-            sign in text for sign in ("No space left", "Disk quota exceeded", "File too large", "os error 28")
-        )
-        # torch's zip writer reports a short write without saying why.
-        if not full and "PytorchStreamWriter" not in text and "iostream" not in text:
+        if code is None:
+            code = next((code for code in FULL_CODES if os.strerror(code) in text), None)
+            # torch's zip writer reports a short write without saying why.
+            if code is None and "PytorchStreamWriter" not in text and "iostream" not in text:
+                raise
+        full = full_disk_error(path, code)
+        if full is None:
             raise
-        free = shutil.disk_usage(Path(path).parent).free
-        raise OSError(
-            code or errno.ENOSPC,
-            f"could not write {path}: the disk or a quota is full ({free / 2**20:.0f} MiB free). What was "
-            "there before is untouched; free some space and run the same again",
-        ) from error
+        raise full from error
 
 
 def _fault_by_manifest(folder, manifest):

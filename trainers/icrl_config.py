@@ -23,6 +23,8 @@ class ICRLConfig(TrainingArguments):
       scratch. Choose a smaller rate to fine-tune a pretrained trunk.
     * `save_total_limit=2`: the newest whole checkpoint and the one before it.
     * Progress bars are quiet without a terminal or a notebook.
+    * `ddp_find_unused_parameters=False`: every parameter of our models takes part in every step, so looking for unused
+      ones would only cost time (and a warning from every process).
     * `hub_strategy="end"`: one commit at the end. Checkpoints hold pickled optimizer state and stay local.
 
     Args:
@@ -48,6 +50,9 @@ class ICRLConfig(TrainingArguments):
     warmup_steps: float = field(default=0.05, metadata={"help": "Warm-up: steps, or below 1 a share of the run."})
     logging_steps: float = field(default=100, metadata={"help": "Log every so many steps, or a share of the run."})
     save_total_limit: int | None = field(default=2, metadata={"help": "How many checkpoints are kept."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Whether DDP looks, at every step, for parameters that took no part."}
+    )
     hub_strategy: HubStrategy | str = field(default="end", metadata={"help": "Push once, at the end."})
 
     eval_episodes: int = field(default=100, metadata={"help": "In-context episodes per rollout."})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from transformers.trainer import TRAINING_ARGS_NAME
 
+from hf_icrl.files import follow_umask
 from hf_icrl.histories import read_info
 from hf_icrl.histories.info import INFO_FILENAME
 
@@ -31,16 +32,22 @@ def in_context_metrics(report, prefix):
 
 
 def move_model_files(staging, folder):
-    """Move a saved model from `staging` into `folder`, each file by one rename, leaving `training_args.bin` behind.
+    """Move a saved model from `staging` into `folder`, each file by one rename.
+
+    Left behind are `training_args.bin`, a pickle, and the README.md that PEFT writes, an empty form which would replace
+    the card. Permissions follow the umask; safetensors makes its files private.
 
     Weight files of an earlier save that the new one does not have (it has fewer shards) are removed, so that the
     weights of two models are never mixed.
     """
-    files = [path for path in staging.rglob("*") if path.is_file() and path.name != TRAINING_ARGS_NAME]
+    files = [
+        path for path in staging.rglob("*") if path.is_file() and path.name not in (TRAINING_ARGS_NAME, "README.md")
+    ]
     names = {path.relative_to(staging) for path in files}
     for path in files:
         target = folder / path.relative_to(staging)
         target.parent.mkdir(parents=True, exist_ok=True)
+        follow_umask(path)
         os.replace(path, target)
     for pattern in ("model*.safetensors", "model.safetensors.index.json"):
         for path in folder.glob(pattern):

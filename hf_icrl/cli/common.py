@@ -6,9 +6,6 @@ from pathlib import Path
 
 from hf_icrl.cli.recipe import Recipe
 
-# In a model's folder: the recipe that made the model.
-RECIPE_FILE = "recipe.yaml"
-
 
 @dataclass
 class RunFolder:

@@ -10,7 +10,7 @@ Reads only.
 import textwrap
 from pathlib import Path
 
-from hf_icrl.cli.common import RECIPE_FILE
+from hf_icrl.model_folder import RECIPE_FILE
 
 USAGE = "PATH_OR_ID"
 
@@ -97,18 +97,15 @@ def _model_rows(folder):
 
 
 def _parameters(folder):
-    from math import prod
+    from safetensors import SafetensorError
 
-    from safetensors import safe_open
+    from hf_icrl.model_folder import count_parameters
 
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        return "no weights in this folder"
-    count = 0
-    for file in files:
-        with safe_open(file, framework="np") as weights:
-            count += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return f"{count:,}"
+    try:
+        count = count_parameters(folder)
+    except SafetensorError as error:
+        raise ValueError(f"the weights in {folder} are torn or no safetensors ({error})") from error
+    return "no weights in this folder" if count is None else f"{count:,}"
 
 
 def _space(spec):

@@ -3,9 +3,8 @@
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
-from hf_icrl import __version__
+from hf_icrl.versions import versions
 
 PACKAGES = [
     "torch",
@@ -30,24 +29,12 @@ def add_arguments(parser):
     pass
 
 
-def versions():
-    """Name -> installed version, "not installed" where it is not."""
-    found = {"hf-icrl": __version__}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
 def run(args):
     import torch
 
     rows = {
-        "python": platform.python_version(),
+        **{name: found or "not installed" for name, found in versions(PACKAGES).items()},
         "platform": platform.platform(),
-        **versions(),
         "cpu cores": os.cpu_count(),
         "torch threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

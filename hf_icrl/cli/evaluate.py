@@ -11,9 +11,10 @@ any other setting, --output_dir says where the other report goes, so that the mo
 import sys
 from pathlib import Path
 
-from hf_icrl.cli.common import RECIPE_FILE, family_of, say
+from hf_icrl.cli.common import family_of, say
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
+from hf_icrl.model_folder import recipe_of, record_of
 
 TAKES_OVERRIDES = True
 USAGE = "--model PATH_OR_ID [--config RECIPE] [--output_dir DIR] [--section.key VALUE ...]"
@@ -51,9 +52,8 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
     """
     from hf_icrl import evaluate
     from hf_icrl.files import check_writable
-    from hf_icrl.histories import read_info
     from hf_icrl.histories.info import INFO_FILENAME
-    from hf_icrl.model_cards import write_model_card
+    from hf_icrl.model_cards import check_model_card_place, write_model_card
 
     section = recipe.evaluate
     family, tasks = family_of(recipe)
@@ -62,8 +62,11 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
         raise UsageError(f"evaluate.evaluation_set is {name!r}; it must be one of {', '.join(tasks)}")
     if not tasks[name]:
         raise ValueError(f"the recipe has no {name} tasks (environment.{name} is 0)")
+    is_model_folder = Path(model_path).resolve() == output_dir.resolve()
     model = _load(model_path)
     check_writable(output_dir)
+    if is_model_folder:
+        check_model_card_place(output_dir)
     steps = len(tasks[name]) * section.seeds * section.episodes * family.horizon
     say(
         f"{len(tasks[name])} {name.replace('_', '-')} tasks x {section.seeds} seeds, {section.episodes} episodes in one "
@@ -89,9 +92,8 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
     if note:
         report.values["note"] = note
     report.save(output_dir)
-    if Path(model_path).resolve() == output_dir.resolve():
-        info = read_info(model_path) if (Path(model_path) / INFO_FILENAME).is_file() else None
-        write_model_card(output_dir, report=report, recipe=recipe.to_dict(), dataset_info=info)
+    if is_model_folder:
+        write_model_card(output_dir, report=report, recipe=recipe.to_dict(), dataset_info=record_of(model_path))
     return report
 
 
@@ -118,28 +120,7 @@ def _load(model_path):
 def _recipe_of(args):
     if args.config:
         return Recipe.load(args.config, args.overrides)
-    path = Path(args.model) / RECIPE_FILE
-    if not Path(args.model).is_dir():
-        path = Path(_download(args.model))
-    if not path.is_file():
-        raise UsageError(f"{args.model} holds no {RECIPE_FILE}: say with --config which tasks to evaluate on")
-    return Recipe.from_text(path.read_text(encoding="utf-8"), origin=str(path), overrides=args.overrides)
-
-
-def _download(repo_id):
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RemoteEntryNotFoundError,
-    )
-
-    try:
-        return hf_hub_download(repo_id, RECIPE_FILE)
-    except RemoteEntryNotFoundError:
-        return ""
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ValueError(
-            f"{repo_id} is neither a folder here nor a model that can be fetched from the Hub ({error})"
-        ) from error
+    text, origin = recipe_of(args.model)
+    if text is None:
+        raise UsageError(f"{origin} does not exist: say with --config which tasks to evaluate on")
+    return Recipe.from_text(text, origin=origin, overrides=args.overrides)

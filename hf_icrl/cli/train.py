@@ -11,9 +11,10 @@ the newest whole checkpoint and ends with the same bits as an uninterrupted run.
 import os
 import shutil
 
-from hf_icrl.cli.common import RECIPE_FILE, add_recipe_arguments, family_of, load_recipe, minutes, say
+from hf_icrl.cli.common import add_recipe_arguments, family_of, load_recipe, minutes, say
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.same import check_same_histories, check_same_recipe
+from hf_icrl.model_folder import RECIPE_FILE
 
 TAKES_OVERRIDES = True
 RESUMES = True

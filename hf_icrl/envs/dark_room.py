@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium import spaces
 
 from hf_icrl.checks import checked_bool, checked_int
-from hf_icrl.envs import grid
 from hf_icrl.counter_random import integers
+from hf_icrl.envs import grid
 from hf_icrl.envs.vector import keys_from_seeds
 
 RENDER_MODES = ["rgb_array"]

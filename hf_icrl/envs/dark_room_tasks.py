@@ -5,8 +5,8 @@ import numpy as np
 from hf_icrl.checks import checked_bool, checked_int
 from hf_icrl.envs import grid
 from hf_icrl.envs.dark_room import outcome
+from hf_icrl.envs.family import TaskFamily
 from hf_icrl.naming import check_names
-from hf_icrl.tasks import TaskFamily
 
 
 class DarkRoomFamily(TaskFamily):

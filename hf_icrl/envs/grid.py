@@ -9,6 +9,7 @@ import operator
 import numpy as np
 
 from hf_icrl.checks import checked_choice, checked_int
+from hf_icrl.naming import nearest
 
 STAY, UP, RIGHT, DOWN, LEFT = range(5)
 NUM_ACTIONS = 5
@@ -105,6 +106,4 @@ def checked_cell(cell, size, what):
 
 def checked_observation(observation):
     """`observation` as "index" or "row_col"."""
-    if observation not in OBSERVATIONS:
-        raise ValueError(f"unknown observation {observation!r}: {nearest(observation, OBSERVATIONS)}")
-    return observation
+    return checked_choice(observation, "observation", OBSERVATIONS)

@@ -12,11 +12,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "HistoryIndex": "validation",
         "HistoryWindows": "windows",
+        "describe_histories": "describing",
         "episodes_table": "episodes",
         "history_features": "schema",
         "load_histories": "info",
         "read_info": "info",
         "space_to_spec": "spaces",
+        "spec_text": "spaces",
         "spec_to_space": "spaces",
         "validate_histories": "validation",
         "write_info": "info",

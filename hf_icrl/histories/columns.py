@@ -65,56 +65,57 @@ class FlatOffsets:
 
     Args:
         pieces (list of `np.ndarray` of int32): the offsets of each chunk, one more than its rows.
+        length (`int`): steps of a run.
     """
 
-    def __init__(self, pieces):
+    def __init__(self, pieces, length):
         self.pieces = pieces
+        self.length = length
         self.rows = np.array([len(p) - 1 for p in pieces], np.int64)
         column = FlatColumn(pieces, length=1)
         self._all, self._shift = column.runs[:, 0], column.shift
         self._zero = np.array([p[0] for p in pieces], np.int64)
+        # How many rows to look at first: those that a run has on average, a few more, and one beyond it.
+        steps = sum(int(p[-1]) - int(p[0]) for p in pieces)
+        self._usual = np.arange(5 * length * int(self.rows.sum()) // (4 * steps) + 3)
 
     def of_chunk(self, chunk):
         """The first steps of all rows of one chunk (an `int`), shape (rows,)."""
         return self.pieces[chunk][:-1] - self.pieces[chunk][0]
 
-    def starts_between(self, chunk, begin, end, low, high):
-        """The rows in [low, high) whose first step is in [begin, end): (position in the batch, first step) of each.
+    def starts_in_runs(self, chunk, begin, low, high):
+        """Where rows begin in the runs of steps from `begin` on: (position in the batch, place in the run) of each.
 
-        `begin` lies between the first step of row `low` and that of row `high`; at a chunk's number of rows, the
-        latter is the chunk's number of steps.
+        A run lies within the rows [low, high), high > low. Where `high` is the chunk's number of rows, the row of
+        this number counts as beginning after the chunk's last step.
         """
         # From here on as Arrow has it: one index for all chunks, offsets that need not begin at 0.
-        shift, zero = self._shift[chunk], self._zero[chunk]
-        row = self._first_row_from(begin + zero, low + shift, high + shift)
-        last, end = high + shift, end + zero
-        count = 8
-        while True:
-            rows = row[:, None] + np.arange(count)
-            starts = self._all[np.minimum(rows, last[:, None])]
-            inside = (starts < end[:, None]) & (rows < last[:, None])
-            if not inside[:, -1].any():
-                batch, column = np.nonzero(inside)
-                return batch, starts[batch, column] - zero[batch]
-            count *= 4
-
-    def _first_row_from(self, step, low, high):
-        """The first row in [low, high) that begins at `step` or later, or `high`."""
-        # Episodes of one length are found at once by interpolation; the rest by bisection.
+        shift = self._shift[chunk]
+        begin, low, high = begin + self._zero[chunk], low + shift, high + shift
         first = self._all[low]
-        row = low - (first - step) * (high - low) // (self._all[high] - first)
-        right = (self._all[row] >= step) & ((row == low) | (self._all[np.maximum(row - 1, low)] < step))
-        if not right.all():
-            wrong = np.flatnonzero(~right)
-            row[wrong] = self._bisect(step[wrong], low[wrong], high[wrong])
-        return row
+        # Episodes of one length are found at once by interpolation; the rest by bisection.
+        row = low + (begin - first) * (high - low) // (self._all[high] - first)
+        place = self._places(row, begin, high, self._usual)
+        wrong = np.flatnonzero((place[:, 0] > 0) | (place[:, 1] <= 0))
+        if len(wrong):
+            row[wrong] = self._row_of(begin[wrong], low[wrong], high[wrong])
+            place[wrong] = self._places(row[wrong], begin[wrong], high[wrong], self._usual)
+        while (place[:, -1] < self.length).any():
+            place = self._places(row, begin, high, np.arange(2 * place.shape[1]))
+        # Seen as unsigned, what lies before the run is beyond it.
+        inside = place.view(np.uint64) < self.length
+        return inside.nonzero()[0], place[inside]
 
-    def _bisect(self, step, low, high):
+    def _places(self, row, begin, high, ahead):
+        """Where the rows `row + ahead` begin, counted from `begin`; at `high` or later, where row `high` does."""
+        return self._all[np.minimum(row[:, None] + ahead, high[:, None])] - begin[:, None]
+
+    def _row_of(self, step, low, high):
+        """The row in [low, high) that `step` lies in, by bisection."""
         for _ in range(int((high - low).max()).bit_length()):
             middle = (low + high) >> 1
-            # Where low == high the search is over; `middle` is then at most the chunk's rows, which has an offset.
-            before = (low < high) & (self._all[middle] < step)
-            low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
+            before = self._all[middle] <= step
+            low, high = np.where(before, middle, low), np.where(before, high, middle)
         return low
 
 

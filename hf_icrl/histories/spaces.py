@@ -86,6 +86,17 @@ def check_values(array, spec, what):
         raise ValueError(f"{what} hold the value {array[wrong][0]}, which is outside their space {spec}")
 
 
+def spec_text(spec):
+    """A spec in a line: `Discrete(n=81)`. A bound that is the same everywhere is one number."""
+    rest = []
+    for name, value in spec.items():
+        if name in ("low", "high") and isinstance(value, list) and len(set(value)) == 1:
+            value = f"{value[0]:g}"
+        if name != "type":
+            rest.append(f"{name}={value}")
+    return f"{spec['type']}({', '.join(rest)})"
+
+
 def check_spec(spec):
     """Raise `ValueError` naming what is wrong with a space spec."""
     kind = spec.get("type") if isinstance(spec, dict) else None
@@ -103,7 +114,7 @@ def check_spec(spec):
     if not ok:
         raise ValueError(
             f"{spec!r} is no space spec; write {{'type': 'Discrete', 'n': 81}}, {{'type': 'MultiDiscrete', 'nvec': "
-            "[9, 9]}} or {'type': 'Box', 'shape': [2], 'low': [-1.0, -1.0], 'high': [1.0, 1.0]}"
+            "[9, 9]} or {'type': 'Box', 'shape': [2], 'low': [-1.0, -1.0], 'high': [1.0, 1.0]}"
         )
 
 

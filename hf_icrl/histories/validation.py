@@ -19,7 +19,7 @@ _FIXED_TYPES = {
     "truncated": pa.bool_(),
 }
 _HOW_TO = (
-    "make learning histories with `hf_icrl.collect` or `hf-icrl import`, or rename and cast the columns to "
+    "make learning histories with `hf_icrl.collect`, or rename and cast the columns to "
     "`hf_icrl.histories.history_features(...)`"
 )
 

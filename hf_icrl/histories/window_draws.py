@@ -2,10 +2,8 @@
 
 import numpy as np
 
+from hf_icrl.counter_random import uniforms
 from hf_icrl.seeding import seed_sequence
-
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 class WindowDraws:
@@ -25,24 +23,7 @@ class WindowDraws:
 
     def __call__(self, indices):
         """`(history, offset)`, int64 arrays of the shape of `indices` (int64, >= 0)."""
-        drawn = below(random_bits(self._key, indices), self._starts)
+        # 53 random bits: no start is favoured by more than one part in 2**53 / starts.
+        drawn = (uniforms(self._key, indices) * self._starts).astype(np.int64)
         history = np.searchsorted(self._until, drawn, side="right") - 1
         return history, drawn - self._until[history]
-
-
-def random_bits(key, counters):
-    """64 random bits for each counter: the outputs of SplitMix64 (Steele, Lea and Flood, 2014) started at `key`.
-
-    Args:
-        key (`np.ndarray` of uint64, shape (1,)): the start of the stream.
-        counters (`np.ndarray` of int64): which outputs.
-    """
-    bits = key + (counters.astype(np.uint64) + np.uint64(1)) * _GAMMA  # arrays wrap modulo 2**64
-    bits = (bits ^ (bits >> np.uint64(30))) * _MIX[0]
-    bits = (bits ^ (bits >> np.uint64(27))) * _MIX[1]
-    return bits ^ (bits >> np.uint64(31))
-
-
-def below(bits, n):
-    """Integers in [0, n) from 64 random bits each, int64; uniform but for a bias of at most n / 2**53."""
-    return ((bits >> np.uint64(11)) * (n * 2.0**-53)).astype(np.int64)

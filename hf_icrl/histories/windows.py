@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import torch
 
+from hf_icrl.checks import checked_int
 from hf_icrl.histories.columns import FlatColumn, FlatOffsets, flat_values
 from hf_icrl.histories.validation import HistoryIndex, validate_histories
 from hf_icrl.histories.window_draws import WindowDraws
@@ -47,13 +48,10 @@ class HistoryWindows(torch.utils.data.Dataset):
     """
 
     def __init__(self, dataset, *, length, num_windows, seed=0):
-        for name, value in (("length", length), ("num_windows", num_windows)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} is {value!r}; it must be an integer of at least 1")
         self.dataset = dataset
-        self.length = int(length)
-        self.num_windows = int(num_windows)
-        self.seed = int(seed)
+        self.length = checked_int(length, "length", 1)
+        self.num_windows = checked_int(num_windows, "num_windows", 1)
+        self.seed = checked_int(seed, "seed", 0)
         index = validate_histories(dataset)
         longest, short = int(index.lengths.max()), int((index.lengths < length).sum())
         if longest < length:
@@ -80,7 +78,7 @@ class HistoryWindows(torch.utils.data.Dataset):
             columns[name] = FlatColumn([flat_values(batch[name]) for batch in batches], self.length)
         self._observations, self._actions, self._rewards = columns.values()
         self._first_step = np.cumsum([0, *(len(piece) for piece in self._rewards.pieces)])
-        self._offsets = FlatOffsets([batch["rewards"].offsets.to_numpy() for batch in batches])
+        self._offsets = FlatOffsets([batch["rewards"].offsets.to_numpy() for batch in batches], self.length)
         # What `previous_actions` holds where there is no predecessor.
         self._no_action = NONE if self._actions.dtype == np.int64 else 0
 
@@ -106,9 +104,12 @@ class HistoryWindows(torch.utils.data.Dataset):
     def __getitems__(self, indices):
         """The windows `indices` (list of `int`), a list of dicts; see the class. One gather serves them all."""
         indices = np.asarray(indices, np.int64)
-        if len(indices) and not (-len(self) <= indices.min() and indices.max() < len(self)):
+        if not len(indices):
+            return []
+        low, high = indices.min(), indices.max()
+        if low < -len(self) or high >= len(self):
             raise IndexError(f"window index out of range: there are {len(self)} windows, asked for {indices.tolist()}")
-        columns = self._batch(np.where(indices < 0, indices + len(self), indices))
+        columns = self._batch(indices if low >= 0 else indices % len(self))
         rows = zip(*(torch.from_numpy(column).unbind(0) for column in columns), strict=True)
         # Written out, since it is a quarter of the time of a window and `dict(zip(...))` takes four times as long.
         return [
@@ -126,7 +127,7 @@ class HistoryWindows(torch.utils.data.Dataset):
         """The five arrays of a batch, in the order of the class's table, each of shape (B, length, ...)."""
         history, offset = self._draws(indices)
         start = self._index.steps[history] + offset  # over the whole dataset
-        first = offset == 0
+        first = np.flatnonzero(offset == 0)
         chunk = np.searchsorted(self._first_step, start, side="right") - 1
         step = start - self._first_step[chunk]
         # Wholly inside one chunk, together with the step before: all but a few of the windows.
@@ -135,7 +136,8 @@ class HistoryWindows(torch.utils.data.Dataset):
         crossing = ()
         if not inside.all():
             rows = np.flatnonzero(~inside)
-            crossing = list(zip(*(x.tolist() for x in (rows, chunk[rows], step[rows], first[rows])), strict=True))
+            parts = (rows, chunk[rows], step[rows], offset[rows] == 0)
+            crossing = list(zip(*(part.tolist() for part in parts), strict=True))
             # So that one gather still serves the whole batch, the others stand in for these; their rows follow below.
             stand_in = np.where(inside, np.arange(len(start)), inside.argmax())
             where = tuple(array[stand_in] for array in where)
@@ -147,7 +149,7 @@ class HistoryWindows(torch.utils.data.Dataset):
             for row, c, s, no_step_before in crossing:
                 skip = int(shift == -1 and no_step_before)
                 column.copy_across(c, s + shift + skip, runs[row, skip:])
-            if shift == -1:
+            if shift == -1 and len(first):
                 runs[first, 0] = fill
             return runs
 
@@ -171,8 +173,7 @@ class HistoryWindows(torch.utils.data.Dataset):
         # The history's rows in this chunk; no other episode can begin in the window.
         low = np.maximum(self._index.rows[history] - self._first_row[chunk], 0)
         high = np.minimum(self._index.rows[history + 1] - self._first_row[chunk], self._offsets.rows[chunk])
-        window, at = self._offsets.starts_between(chunk, step, step + self.length, low, high)
-        dones[window, at - step[window]] = 1
+        dones[self._offsets.starts_in_runs(chunk, step, low, high)] = 1
 
     def _mark_dones_across(self, dones, chunk, step):
         """The same for one window (length,) that may go on in the next chunks."""

@@ -34,7 +34,8 @@ class ActingMixin:
             batch_size (`int`): rows.
             seed (`int`): of the drawing of actions, 0 <= seed < 2**64.
             row_ids (*optional*): one integer >= 0 a row, default 0, 1, 2, ...; the actions of a row depend only on
-                (seed, row id) and on what the row sees, never on its neighbours or its place.
+                (seed, row id), on how many steps the row has had under this id (`state.draws`, which a restart does
+                not set back) and on what it has seen since its last restart, never on its neighbours or its place.
             temperature, overflow, refill_keep (*optional*): override the config's.
 
         Returns:

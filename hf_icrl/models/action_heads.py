@@ -32,7 +32,7 @@ class CategoricalHead(nn.Module):
 
     def __init__(self, action, hidden_size):
         super().__init__()
-        self.start, self.num_actions = int(action.start), action.sizes[0]
+        self.num_actions = action.sizes[0]
         self.projection = nn.Linear(hidden_size, self.num_actions)
 
     def forward(self, hidden_states):
@@ -42,8 +42,6 @@ class CategoricalHead(nn.Module):
         """Cross-entropy summed over supervised steps and divided by `num_items`, or by their number."""
         labels = labels.reshape(-1).to(logits.device)
         supervised = labels != UNSUPERVISED
-        if self.start:
-            labels = torch.where(supervised, labels - self.start, UNSUPERVISED)
         total = nn.functional.cross_entropy(
             logits.reshape(-1, self.num_actions).float(), labels, ignore_index=UNSUPERVISED, reduction="sum"
         )
@@ -52,13 +50,13 @@ class CategoricalHead(nn.Module):
     def draw(self, logits, temperature, seed, row_ids, draws):
         """Actions for `logits`, float32 NumPy (rows, actions), as int64 (rows,); noise keyed as in `counter_noise`."""
         if temperature == 0:
-            return logits.argmax(1).astype(np.int64) + self.start
+            return logits.argmax(1).astype(np.int64)
         scaled = logits.astype(np.float64) / temperature
         cumulative = np.exp(scaled - scaled.max(1, keepdims=True)).cumsum(1)
         threshold = uniforms(seed, row_ids, draws, 1) * cumulative[:, -1:]
         # Rounding can put the threshold on the last edge.
         index = np.minimum((cumulative <= threshold).sum(1), self.num_actions - 1)
-        return index.astype(np.int64) + self.start
+        return index.astype(np.int64)
 
 
 class _BoxHead(nn.Module):

@@ -35,9 +35,10 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     Args:
         observation_space (`dict`):
             The space of the observations: `{"type": "Discrete", "n": 81}`, `{"type": "MultiDiscrete", "nvec": [9, 9]}`
-            or `{"type": "Box", "shape": [4], "low": -1.0, "high": 1.0}`. Required.
+            or `{"type": "Box", "shape": [4], "low": -1.0, "high": 1.0}`, or an image,
+            `{"type": "Box", "dtype": "uint8", "shape": [84, 84, 3]}`. Required.
         action_space (`dict`):
-            The space of the actions: a Discrete or a Box. Required.
+            The space of the actions: a Discrete or a Box that is no image. Required.
         context_length (`int`, *optional*, defaults to 200):
             W, the number of environment steps that the model attends over at most; training windows have this length.
         token_layout (`str`, *optional*, defaults to `"fused"`):
@@ -51,7 +52,8 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         observation_grid (`list[int]`, *optional*):
             The shape of the grid that a Discrete observation counts through, `[rows, columns]` (or more dimensions).
         observation_mean, observation_std (`list[float]`, *optional*):
-            Normalisation of a Box observation, one number an entry (flattened); default 0 and 1.
+            Normalisation of a Box observation, one number an entry (flattened); default 0 and 1, or 0 and 255 for an
+            image, whose numbers then lie in [0, 1].
         reward_mean, reward_std (`float`, *optional*, defaults to 0 and 1):
             Normalisation of rewards before they are embedded.
         action_head (`str`, *optional*, defaults to `"auto"`):
@@ -150,6 +152,11 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             raise ValueError(
                 f"action_space {self.action_space} is a MultiDiscrete, which no head of this library draws from: "
                 "wrap the environment so that its actions are one Discrete (all combinations) or a Box"
+            )
+        if action.is_image:
+            raise ValueError(
+                f"action_space {self.action_space} is an image (uint8), which no head of this library draws: wrap the "
+                "environment so that its actions are a Discrete or a Box of float32"
             )
         embedding, grid = self.resolved_observation_embedding, self.observation_grid
         fits = {"table": ("Discrete",), "row_col": ("Discrete", "MultiDiscrete"), "linear": ("Box",)}[embedding]

@@ -18,12 +18,12 @@ class RolloutState:
     Attributes:
         batch_size (`int`): rows.
         seed (`int`): of the drawing of actions.
-        row_ids (`np.ndarray`): int64 (rows,); a row's random stream is keyed by (seed, row id, the row's own step).
+        row_ids (`np.ndarray`): int64 (rows,); an action is drawn with random numbers keyed by (seed, row id, `draws`).
         temperature, overflow, refill_keep: as in the config, resolved.
         context_length (`int`): W.
         steps (`np.ndarray`): int64 (rows,), steps since the row's history began.
-        draws (`np.ndarray`): int64 (rows,), steps of the row in all: unlike `steps`, a restart does not set it back,
-            so that a row never uses the same random numbers twice.
+        draws (`np.ndarray`): int64 (rows,), steps of the row, acted and observed, since it was given its id. Unlike
+            `steps`, a restart that keeps the id does not set it back, so that no random number is used twice.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class RolloutState:
 
         Args:
             rows: row indices, or a boolean array (batch_size,).
-            row_ids (*optional*): new row ids for them, whose random streams start at step 0. By default a row keeps
-                its id and goes on in its own stream.
+            row_ids (*optional*): new row ids for them, whose random streams are read from the beginning. By default a
+                row keeps its id, and its `draws` go on counting.
 
         Raises:
             ValueError: an index out of range, or as many ids as rows are not given.

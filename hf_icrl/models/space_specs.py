@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _KEYS = {
-    "Discrete": {"type", "n", "start"},
-    "MultiDiscrete": {"type", "nvec", "start"},
+    "Discrete": {"type", "n"},
+    "MultiDiscrete": {"type", "nvec"},
     "Box": {"type", "shape", "low", "high", "dtype"},
 }
 
@@ -19,26 +19,25 @@ class SpaceSpec:
     Attributes:
         kind (`str`): "Discrete", "MultiDiscrete" or "Box".
         shape (`tuple[int]`): shape of one value; `()` for Discrete, `(factors,)` for MultiDiscrete.
-        sizes (`tuple[int]`): number of values of each discrete factor; empty for Box.
-        start (`np.ndarray`): smallest value of each discrete factor, shape `shape`; 0 for Box.
-        low, high (`np.ndarray`): inclusive float32 bounds of shape `shape` (Box), or int64 bounds (discrete).
+        sizes (`tuple[int]`): number of values of each discrete factor, counted from 0; empty for Box.
+        low, high (`np.ndarray`): inclusive bounds of shape `shape` and of the type `dtype`.
+        dtype (`np.dtype`): of a value: int64 for the discrete kinds, float32 for Box, uint8 for a Box of images.
     """
 
     kind: str
     shape: tuple
     sizes: tuple
-    start: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    dtype: np.dtype
 
     @property
     def is_discrete(self):
         return self.kind != "Box"
 
     @property
-    def dtype(self):
-        """NumPy dtype of a value: int64 for the discrete kinds, float32 for Box."""
-        return np.dtype(np.int64 if self.is_discrete else np.float32)
+    def is_image(self):
+        return self.dtype == np.uint8
 
     @property
     def flat_size(self):
@@ -51,13 +50,15 @@ class SpaceSpec:
             return f"Discrete({self.sizes[0]}), integers {self.low} to {self.high}"
         if self.kind == "MultiDiscrete":
             return f"MultiDiscrete({list(self.sizes)})"
+        if self.is_image:
+            return f"Box of shape {self.shape}, an image of integers 0 to 255"
         return f"Box of shape {self.shape}, low {_short(self.low)}, high {_short(self.high)}"
 
     def checked(self, values, what, leading):
         """`values` as a NumPy array of shape `(*leading, *self.shape)` whose every entry lies in the space.
 
         Args:
-            values: NumPy array, list or CPU array-like of integers (discrete kinds) or real numbers (Box).
+            values: NumPy array, list or CPU array-like of integers (discrete kinds, images) or real numbers (Box).
             what (`str`): the name used in errors, e.g. "observations".
             leading (`tuple[int]`): the batch dimensions that are expected.
 
@@ -66,15 +67,17 @@ class SpaceSpec:
                 the space are named).
         """
         array = np.asarray(values)
-        if self.is_discrete and array.dtype.kind not in "iu":
+        if self.dtype.kind in "iu" and array.dtype.kind not in "iu":
             whole = array.dtype.kind == "f" and np.array_equal(array, np.floor(array))
             if not whole:
                 raise ValueError(
                     f"{what} have dtype {array.dtype}, but the model was made for {self.describe()}: pass integers"
                 )
-        elif not self.is_discrete and array.dtype.kind not in "iuf":
+        elif array.dtype.kind not in "iuf":
             raise ValueError(f"{what} have dtype {array.dtype}, but the model was made for {self.describe()}")
-        array = array.astype(self.dtype, copy=False)
+        if not self.is_image:
+            # 256 would become 0 in an image; it is compared with the bounds as it is.
+            array = array.astype(self.dtype, copy=False)
         expected = (*leading, *self.shape)
         if array.shape != expected:
             raise ValueError(
@@ -89,16 +92,17 @@ class SpaceSpec:
                 f"{what}{list(place)} is {array[place]}, which is outside the space that the model was made for: "
                 f"{self.describe()}. Use the environment that the model was trained on, or train a model for this one"
             )
-        return array
+        return array.astype(self.dtype, copy=False)
 
 
 def parse_space(spec, what):
     """Parse a space given as a dict.
 
     Args:
-        spec (`dict`): `{"type": "Discrete", "n": 81}`, `{"type": "MultiDiscrete", "nvec": [9, 9]}` (both may have a
-            `start`) or `{"type": "Box", "shape": [4], "low": -1.0, "high": [1.0, 1.0, 2.0, 2.0]}`; bounds are one
-            number or one number an entry, nested or flat, and may be infinite.
+        spec (`dict`): `{"type": "Discrete", "n": 81}` or `{"type": "MultiDiscrete", "nvec": [9, 9]}`, both counted
+            from 0, or `{"type": "Box", "shape": [4], "low": -1.0, "high": [1.0, 1.0, 2.0, 2.0]}`, whose bounds are one
+            number or one number an entry, nested or flat, and may be infinite, or
+            `{"type": "Box", "dtype": "uint8", "shape": [84, 84, 3]}`: an image, whose bounds are always 0 and 255.
         what (`str`): the name used in errors, e.g. "observation_space".
 
     Returns:
@@ -127,14 +131,23 @@ def _parse_discrete(spec, kind, what):
     sizes = np.asarray(spec["n"] if kind == "Discrete" else spec["nvec"], dtype=np.int64)
     if sizes.size == 0 or (sizes < 1).any():
         raise ValueError(f"{what} = {spec!r}: every number of values must be at least 1")
-    start = np.broadcast_to(np.asarray(spec.get("start", 0), dtype=np.int64), shape)
+    high = sizes.reshape(shape) - 1
     return SpaceSpec(
-        kind, shape, tuple(int(n) for n in sizes.reshape(-1)), start, start, start + sizes.reshape(shape) - 1
+        kind, shape, tuple(int(n) for n in sizes.reshape(-1)), np.zeros_like(high), high, np.dtype(np.int64)
     )
 
 
 def _parse_box(spec, what):
     shape = tuple(int(n) for n in spec["shape"])
+    dtype = spec.get("dtype", "float32")
+    if dtype not in ("float32", "uint8"):
+        raise ValueError(f"{what}: dtype is {dtype!r}; a Box is of 'float32', or of 'uint8' for images")
+    if dtype == "uint8":
+        if "low" in spec or "high" in spec:
+            raise ValueError(f"{what} = {spec!r}: the bounds of an image (uint8) are always 0 and 255; leave them out")
+        return SpaceSpec(
+            "Box", shape, (), np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), np.dtype(np.uint8)
+        )
 
     def bound(name, default):
         value = np.asarray(spec.get(name, default), dtype=np.float32)
@@ -145,7 +158,7 @@ def _parse_box(spec, what):
     low, high = bound("low", -np.inf), bound("high", np.inf)
     if not (low <= high).all():
         raise ValueError(f"{what}: low {_short(low)} must not exceed high {_short(high)}")
-    return SpaceSpec("Box", shape, (), np.zeros(shape, np.int64), low, high)
+    return SpaceSpec("Box", shape, (), low, high, np.dtype(np.float32))
 
 
 def _short(bound):

@@ -14,26 +14,24 @@ class DiscreteEmbedding(nn.Module):
 
     Args:
         sizes (`list[int]`): values of each factor.
-        start (`list[int]`): smallest value of each factor.
         hidden_size (`int`): H.
         grid (`list[int]`, *optional*): the space is one Discrete that counts through a grid of this shape, last
             dimension fastest; its coordinates are the factors.
     """
 
-    def __init__(self, sizes, start, hidden_size, grid=None):
+    def __init__(self, sizes, hidden_size, grid=None):
         super().__init__()
-        self.start = list(start)
         self.grid = grid
         self.tables = nn.ModuleList(nn.Embedding(size, hidden_size) for size in (grid or sizes))
 
     def forward(self, values):
         """Embed integers of shape (B, T), or (B, T, factors), as (B, T, H)."""
         if self.grid is not None:
-            factors = torch.unravel_index(values - self.start[0], self.grid)
+            factors = torch.unravel_index(values, self.grid)
         elif values.dim() == 2:
-            factors = [values - self.start[0] if self.start[0] else values]
+            factors = [values]
         else:
-            factors = [values[..., i] - start for i, start in enumerate(self.start)]
+            factors = values.unbind(-1)
         total = self.tables[0](factors[0])
         for table, factor in zip(self.tables[1:], factors[1:], strict=True):
             total = total + table(factor)
@@ -50,12 +48,14 @@ class LinearEmbedding(nn.Module):
 
     def __init__(self, mean, std, hidden_size):
         super().__init__()
-        # They come from the config, so they are rebuilt, not saved; None where there is nothing to normalise.
-        self.statistics = None if (mean == 0).all() and (std == 1).all() else (mean.tolist(), std.tolist())
+        # They come from the config, so they are rebuilt, not saved; None where there is nothing to normalise. What is
+        # the same for all numbers (the thousands of an image) is kept as one.
+        parts = [part[:1] if (part == part[0]).all() else part for part in (mean, std)]
+        self.statistics = None if (mean == 0).all() and (std == 1).all() else [part.tolist() for part in parts]
         self.projection = nn.Linear(len(mean), hidden_size)
 
     def forward(self, values):
-        """Embed floats of shape (B, T, *shape) as (B, T, H)."""
+        """Embed numbers of shape (B, T, *shape), or flattened (B, T, numbers), as (B, T, H)."""
         flat = values.flatten(2).to(torch.float32)
         if self.statistics is not None:
             mean, std = self.statistics
@@ -82,19 +82,18 @@ class TrajectoryEmbedding(nn.Module):
         self.reward_mean, self.reward_std = float(config.reward_mean), float(config.reward_std)
 
         if config.resolved_observation_embedding == "linear":
-            size = observation.flat_size
-            mean, std = config.observation_mean or [0] * size, config.observation_std or [1] * size
+            size, unit = observation.flat_size, 255 if observation.is_image else 1
+            mean, std = config.observation_mean or [0] * size, config.observation_std or [unit] * size
             self.observation = LinearEmbedding(
                 torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32), hidden_size
             )
         else:
-            start = observation.start.reshape(-1).tolist()
-            self.observation = DiscreteEmbedding(observation.sizes, start, hidden_size, config.observation_grid)
+            self.observation = DiscreteEmbedding(observation.sizes, hidden_size, config.observation_grid)
 
         self.discrete_actions = action.is_discrete
         if action.is_discrete:
             # The last row is "none".
-            self.num_actions, self.action_start = action.sizes[0], int(action.start)
+            self.num_actions = action.sizes[0]
             self.action = nn.Embedding(self.num_actions + 1, hidden_size)
         else:
             center, scale = action_units(action)
@@ -109,7 +108,7 @@ class TrajectoryEmbedding(nn.Module):
         """Embed.
 
         Args:
-            observations (`torch.Tensor`): (B, T) or (B, T, *shape), int64 or float32.
+            observations (`torch.Tensor`): (B, T) or (B, T, *shape), int64, float32 or (images) uint8.
             previous_actions (`torch.Tensor`): (B, T) int64 or (B, T, *shape) float32.
             previous_rewards (`torch.Tensor`): (B, T) float32.
             previous_dones (`torch.Tensor`): (B, T) int64: 1 ended, 0 went on, -1 no predecessor.
@@ -119,8 +118,7 @@ class TrajectoryEmbedding(nn.Module):
         """
         none_BT = previous_dones < 0
         if self.discrete_actions:
-            index_BT = previous_actions - self.action_start if self.action_start else previous_actions
-            action_BTH = self.action(index_BT.masked_fill(none_BT, self.num_actions))
+            action_BTH = self.action(previous_actions.masked_fill(none_BT, self.num_actions))
         else:
             action_BTH = torch.where(none_BT[..., None], self.no_action.weight, self.action(previous_actions))
         reward_BT1 = ((previous_rewards.to(torch.float32) - self.reward_mean) / self.reward_std)[..., None]

@@ -13,6 +13,8 @@ from hf_icrl.rollouts.metrics import bootstrap_interval, normalized_returns
 # Blue, green and vermilion of Okabe and Ito (2008), which colour-blind readers can tell apart.
 _MEAN, _BEST, _WORST, _INK, _MUTED, _GRID = "#0072B2", "#009E73", "#D55E00", "#1F2933", "#6B7785", "#E6E9ED"
 _WIDTH, _HEIGHT, _DPI = 8.0, 4.6, 200
+# From bottom to top, where lines end at the same height.
+_LABEL_ORDER = ("random", "worst task", "mean", "return", "best task", "oracle")
 # Room for a label, as a share of the plot's height.
 _LABEL_HEIGHT = 0.062
 
@@ -114,9 +116,10 @@ def _figure(width, height):
 def _label_right(axes, labels):
     """Write each line's name beside its right end, moved apart where they would overlap."""
     low, high = axes.get_ylim()
-    at = [(label[0] - low) / (high - low) for label in labels]
-    order = np.argsort(at, kind="stable")
-    places = np.array(at)[order]
+    at = np.array([(label[0] - low) / (high - low) for label in labels])
+    # What differs by less than the eye can tell counts as equal.
+    order = np.lexsort(([_LABEL_ORDER.index(label[1]) for label in labels], at.round(2)))
+    places = np.sort(at)
     for _ in range(200):
         gaps = np.diff(places)
         tight = gaps < _LABEL_HEIGHT - 1e-9

@@ -1,13 +1,10 @@
 """`evaluate`: how well a frozen model learns in context, on tasks that it was never trained on."""
 
 import os
-import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-import hf_icrl
 from hf_icrl.rollouts.acting import environment_seed, rollout
 from hf_icrl.rollouts.metrics import (
     episodes_to_fraction,
@@ -19,10 +16,10 @@ from hf_icrl.rollouts.metrics import (
 from hf_icrl.rollouts.replay import Replay
 from hf_icrl.rollouts.report import Report
 from hf_icrl.rollouts.which_tasks import resolve
+from hf_icrl.versions import versions
 
 # Row ids are seed_index * _ROWS_PER_SEED + task_index: distinct for every list of tasks that fits into memory.
 _ROWS_PER_SEED = 2**31
-_PACKAGES = ("torch", "transformers", "gymnasium", "numpy")
 
 
 def evaluate(
@@ -46,10 +43,11 @@ def evaluate(
 
     Args:
         model: a model that can act, or the folder or Hub id of one.
-        family (task family or its name, *optional*): by default, the environment in the `recipe.yaml` that lies
-            beside the model's weights.
-        tasks (list of task dicts, *optional*): by default, the tasks that `evaluation_set` names in the split of
-            that recipe; without a recipe for this family, in `family.split()`.
+        family (task family or its name, *optional*): by default, the environment that the model was trained in, as
+            the `history_info.json` (the record of its data) or else the `recipe.yaml` beside its weights say.
+        tasks (list of task dicts, *optional*): by default, the tasks that `evaluation_set` names there. For an
+            environment that the model was not trained in, the held-out tasks are those of `family.split()`. When
+            neither file is there, tasks must be given: nobody else knows which ones are held out.
         episodes (`int`): episodes in one context, at least 1.
         seeds (`int`): how often each task is rolled out, with independent sampling.
         seed (`int`): what the random streams are derived from. Row (task index, seed index) has row id
@@ -57,7 +55,8 @@ def evaluate(
         last_episodes (`int`): over how many of the last episodes the normalised return is taken; if fewer are
             played, over all of them.
         temperature, overflow, refill_keep (*optional*): override the model's config.
-        evaluation_set (`str`): "held_out", "validation" or "train": which tasks these are, for the report.
+        evaluation_set (`str`): "held_out", "validation" or "train": which tasks these are, for the report. For given
+            tasks "held_out" is the caller's word, checked against the files beside the model wherever they are.
         dataset (`str`, *optional*): what the model was trained on, for the report: a folder or a Hub id.
         command (`str`, *optional*): the command line that reproduces the report.
         progress (`bool`): show a progress bar if there is a terminal.
@@ -65,6 +64,10 @@ def evaluate(
     Returns:
         [`Report`]: shows itself as a table and a curve; `report.save(folder)` writes report.json,
         learning_curve.png and replay.mp4.
+
+    Raises:
+        ValueError: a count below 1; nothing says which tasks to use; or a task is to be reported as held-out that the
+            model was trained on or chosen on, according to the files beside its weights.
 
     Example:
         >>> report = hf_icrl.evaluate(AutoModel.from_pretrained("quickstart/model"), episodes=40, seeds=3)
@@ -161,17 +164,6 @@ def median_task(returns, oracle, random, last_episodes):
 def model_path(model):
     """Where the model was loaded from, or None for one that was never saved."""
     return getattr(model.config, "_name_or_path", None) or None
-
-
-def versions():
-    """Versions of what a result depends on."""
-    found = {"hf_icrl": hf_icrl.__version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a package that was put on the path without being installed
-            found[name] = None
-    return found
 
 
 def _normalized_curve(returns, oracle, random):

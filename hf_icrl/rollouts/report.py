@@ -46,7 +46,8 @@ class Report:
             `returns` (tasks x episodes, mean over seeds), `returns_per_seed` (seeds x tasks x episodes),
             `oracle_return`, `random_return` (one a task, or null). `normalized_return` is
             `{"mean", "ci95": [low, high], "worst"}` or null, taken over the last `last_episodes`. An optional `note`
-            (what a reader must know, such as "smoke run") is shown in the table and in the card.
+            (what a reader must know, such as "smoke run") is shown in the table and in the card, which then offers
+            no result to leaderboards.
         replay (`Replay`, *optional*): what is needed to draw the video; None for a report read from a file.
         folder (`Path`, *optional*): the folder it was read from; its video is shown and saved on.
 
@@ -151,7 +152,9 @@ class Report:
             ]
         if reached["share"] is not None:
             median = "-" if reached["median"] is None else f"{reached['median']:g}"
-            rows.append(("episodes to 90 % of the oracle", median, f"reached on {reached['share']:.0%} of the tasks"))
+            rows.append(
+                ("episodes to 90 % of the oracle", median, f"reached on {100 * reached['share']:.0f} % of the tasks")
+            )
         if v.get("wall_clock_seconds") is not None:
             rows.append(("wall-clock of the rollouts", f"{v['wall_clock_seconds']:.1f} s", ""))
         return rows

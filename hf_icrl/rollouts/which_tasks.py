@@ -1,102 +1,130 @@
-"""Which environment and which tasks an evaluation is about, when the caller leaves it to the model's recipe."""
+"""Which environment and which tasks an evaluation is about, and whether "held-out" may be said of them.
 
+What a model was made with stands beside its weights: in `history_info.json`, the record of its training data, or else
+in its `recipe.yaml`. Only one of them can say which tasks are held out, so without them nothing is called so unless
+the caller names the tasks.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from hf_icrl.tasks import task_family, validation_split
+from hf_icrl.model_folder import RECIPE_FILE, cached_revision, recipe_of, record_of
+from hf_icrl.tasks import task_family, task_key, validation_split
 
-RECIPE_FILE = "recipe.yaml"
 _SETS = ("held_out", "validation", "train")
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """Where a model was made to act; `tasks` maps "train", "validation" and "held_out" to lists of task dicts."""
+
+    family: str
+    env_id: str
+    env_kwargs: dict
+    tasks: dict
+    where: str
+
+    def is_of(self, family):
+        return (self.env_id, self.env_kwargs) == (family.env_id, family.env_kwargs)
+
+
 def resolve(family, tasks, evaluation_set, config):
-    """`(family, tasks)` from what was given and, for the rest, from the recipe beside the model.
+    """`(family, tasks)` from what was given and, for the rest, from what lies beside the model.
 
     Args:
-        family (task family, `str` or `None`), tasks (list of dicts or `None`): None = ask the recipe.
+        family (task family, `str` or `None`), tasks (list of dicts or `None`): None = ask the model's folder.
         evaluation_set (`str`): which side of the split, if `tasks` is None.
         config: the model's config, which knows where the model was loaded from.
 
     Raises:
-        ValueError: there is neither a family nor a recipe, or the split has no such tasks.
+        ValueError: nothing says where the model acts or which tasks these are; there are none; or they are to be
+            called held-out, but the model was trained, or chosen, on one of them.
     """
-    section = _environment_section(config) if family is None or tasks is None else None
+    name = getattr(config, "_name_or_path", None) or None
+    # Given everything and claiming nothing, there is nothing to ask.
+    ask = family is None or isinstance(family, str) or tasks is None or evaluation_set == "held_out"
+    origin = _origin(name) if ask else None
     if family is None:
-        if section is None:
-            name = getattr(config, "_name_or_path", None) or "never saved"
+        if origin is None:
             raise ValueError(
-                f"the model ({name}) has no {RECIPE_FILE} beside it that says where it acts: pass the task family, "
-                'for example evaluate(model, "dark_room")'
+                f"the model ({name or 'never saved'}) has no {RECIPE_FILE} beside it that says where it acts: pass the "
+                'task family and tasks, for example evaluate(model, "dark_room", tasks)'
             )
-        family = _family_of(section)
+        family = task_family(origin.family, **origin.env_kwargs)
     elif isinstance(family, str):
-        ours = section is not None and section.get("family") == family
-        family = _family_of(section) if ours else task_family(family)
+        ours = origin is not None and family in (origin.family, origin.env_id)
+        family = task_family(family, **(origin.env_kwargs if ours else {}))
     if tasks is None:
-        tasks = _tasks_of(family, section, evaluation_set)
+        tasks = _tasks_of(family, origin, evaluation_set, name)
     if not tasks:
         raise ValueError(f"there are no {evaluation_set} tasks to evaluate on: pass tasks=[...]")
+    if evaluation_set == "held_out" and origin is not None and origin.is_of(family):
+        _check_held_out(tasks, origin)
     return family, list(tasks)
 
 
-def _family_of(section):
-    return task_family(section["family"], **(section.get("kwargs") or {}))
-
-
-def _tasks_of(family, section, evaluation_set):
+def _tasks_of(family, origin, evaluation_set, name):
     if evaluation_set not in _SETS:
         raise ValueError(
             f"evaluation_set is {evaluation_set!r} and no tasks were given; it must be one of {', '.join(_SETS)}"
         )
-    if section is not None:
-        trained = _family_of(section)
-        if (trained.env_id, trained.env_kwargs) != (family.env_id, family.env_kwargs):
-            section = None
-    # Without a recipe for this family, the split that every part of the library defaults to.
-    section = section or {}
-    split_seed = section.get("split_seed", 0)
-    train, held_out = family.split(seed=split_seed, held_out=section.get("held_out", 0.2))
-    train, validation = validation_split(train, section.get("validation", 0), seed=split_seed)
-    return {"held_out": held_out, "validation": validation, "train": train}[evaluation_set]
+    if origin is None:
+        raise ValueError(
+            f"nothing beside the model ({name or 'never saved'}) says which tasks it was trained on, so nobody knows "
+            f"which are its {evaluation_set} tasks: pass tasks=[...], for example tasks=family.split(seed=...)[1] with "
+            "the split that it was trained with"
+        )
+    if origin.is_of(family):
+        return origin.tasks[evaluation_set]
+    if evaluation_set != "held_out":
+        raise ValueError(
+            f"the model was trained in {origin.env_id} {origin.env_kwargs}, says {origin.where}, so {family!r} has no "
+            f"{evaluation_set} tasks of its: pass tasks=[...]"
+        )
+    # Nothing of this environment was trained on: the tasks that the library holds out by default stand for it.
+    return family.split()[1]
 
 
-def _environment_section(config):
-    path = _recipe_path(config)
-    if path is None:
+def _check_held_out(tasks, origin):
+    seen = {task_key(task): side for side in ("validation", "train") for task in origin.tasks[side]}
+    for task in tasks:
+        side = seen.get(task_key(task))
+        if side is not None:
+            what = "trained on it" if side == "train" else "chosen on it"
+            raise ValueError(
+                f"the task {task} is not held out: the model may have been {what}, since {origin.where} lists it among "
+                f"the {side} tasks. Say evaluation_set={side!r}, or choose other tasks"
+            )
+
+
+def _origin(name):
+    # Any other name is that of a folder which is gone, and asking the Hub for it could find somebody else's model.
+    if name is None or not (Path(name).is_dir() or cached_revision(name)):
         return None
+    record = record_of(name)
+    if record is not None:
+        tasks = {side: record["tasks"].get(side, []) for side in _SETS}
+        if record.get("collected_on") == "held_out":  # then these are what the model was trained on
+            tasks["train"], tasks["held_out"] = tasks["held_out"], tasks["train"]
+        return _Origin(record["family"], record["env_id"], record["env_kwargs"], tasks, f"{name}/history_info.json")
+    text, where = recipe_of(name)
+    return None if text is None else _origin_of_recipe(text, where)
+
+
+def _origin_of_recipe(text, where):
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-        section = recipe["environment"]
+        section = yaml.safe_load(text)["environment"]
         if not isinstance(section["family"], str):
             raise TypeError
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} has no section environment with a family in it, so it is no recipe; pass family= and tasks="
+            f"{where} has no section environment with a family in it, so it is no recipe; restore or remove it"
         ) from error
-    return section
-
-
-def _recipe_path(config):
-    name = getattr(config, "_name_or_path", None)
-    if not name:
-        return None
-    if Path(name).is_dir():
-        path = Path(name) / RECIPE_FILE
-        return path if path.is_file() else None
-    return _recipe_from_hub(name)
-
-
-def _recipe_from_hub(name):
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, HFValidationError
-
-    try:
-        config = try_to_load_from_cache(name, "config.json")
-        # A model that came from the Hub has its config in the cache. Any other name is that of a folder which is
-        # gone, and asking the Hub for it could find somebody else's repository.
-        if not isinstance(config, str):
-            return None
-        return Path(hf_hub_download(name, RECIPE_FILE, revision=Path(config).parent.name))
-    except (EntryNotFoundError, HFValidationError):  # the former also when the Hub cannot be asked
-        return None
+    family = task_family(section["family"], **(section.get("kwargs") or {}))
+    seed = section.get("split_seed", 0)
+    train, held_out = family.split(seed=seed, held_out=section.get("held_out", 0.2))
+    train, validation = validation_split(train, section.get("validation", 0), seed=seed)
+    tasks = {"train": train, "validation": validation, "held_out": held_out}
+    return _Origin(family.name, family.env_id, family.env_kwargs, tasks, where)

@@ -1,12 +1,12 @@
-"""The noise curriculum (AD-eps): learning histories without a learner, from a demonstrator that strays less and less."""
+"""The noise curriculum of AD-eps: learning histories without a learner, from a demonstrator that strays less and less."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from hf_icrl.checks import checked_bool, checked_choice, checked_int, checked_number, checked_range
 from hf_icrl.counter_random import stream_keys, uniforms
 from hf_icrl.sources.base import Source
-from hf_icrl.checks import checked_bool, checked_choice, checked_int, checked_number, checked_range
 from hf_icrl.sources.noise import FORMS
 from hf_icrl.sources.schedules import SENTENCES, SHAPES, noise_level
 
@@ -15,6 +15,7 @@ from hf_icrl.sources.schedules import SENTENCES, SHAPES, noise_level
 class NoiseCurriculum(Source):
     """A demonstrator whose noise eps decays over the history (Zisman et al. 2024, arXiv:2312.12275).
 
+    AD-eps is this with `noise="uniform"` over all actions; the other forms are variations of it. None has a learner in it.
     The published DarkRoom histories are `eps_end=0.5, decay_fraction=[0.45, 0.45]` with the other defaults (there the
     noise falls at a pace that would bring it to zero after 0.9 of the history, and stops at its floor).
 
@@ -74,10 +75,13 @@ class NoiseCurriculum(Source):
         after = f"{low:.0%}" if low == high else f"{low:.0%} to {high:.0%} (drawn per history)"
         actions = "all actions" if self.random_actions is None else f"the actions {self.random_actions}"
         hold = f"{self.hold[0]}" if self.hold[0] == self.hold[1] else f"{self.hold[0]} to {self.hold[1]}"
+        # Published is independent noise that is uniform over all actions, and nothing else.
+        published = self.noise == "uniform" and self.random_actions is None
+        name = "AD-eps" if published else "a variation of AD-eps"
         how = FORMS[self.noise].sentence.format(actions=actions, hold=hold)
         return (
-            f"No learning took place in these histories: an optimal demonstrator strays less and less (noise "
-            f"curriculum, AD-eps); {how}; eps {SENTENCES[self.schedule]} from {self.eps_start:g} to {self.eps_end:g} "
+            "No learning took place in these histories: an optimal demonstrator strays less and less (noise "
+            f"curriculum, {name}); {how}; eps {SENTENCES[self.schedule]} from {self.eps_start:g} to {self.eps_end:g} "
             f"over the first {after} of a history."
         )
 

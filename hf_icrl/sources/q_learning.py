@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hf_icrl.checks import checked_number, checked_range
 from hf_icrl.counter_random import integers, stream_keys, uniforms
 from hf_icrl.sources.base import Source
-from hf_icrl.checks import checked_number, checked_range
 
 
 @dataclass

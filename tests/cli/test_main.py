@@ -62,4 +62,4 @@ def test_env_prints_the_versions():
     result = hf_icrl("env")
     assert result.returncode == 0
     assert re.search(rf"^torch +{re.escape(torch.__version__)}$", result.stdout, re.MULTILINE)
-    assert "hf-icrl" in result.stdout
+    assert "hf_icrl" in result.stdout

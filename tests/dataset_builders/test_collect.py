@@ -1,5 +1,6 @@
 """Collecting learning histories to disk: same bytes whatever happens on the way, nothing lost, clear refusals."""
 
+import base64
 import fcntl
 import hashlib
 import json
@@ -16,7 +17,8 @@ import pytest
 from datasets import load_from_disk
 
 import hf_icrl
-from hf_icrl.histories import HistoryWindows, load_histories, validate_histories
+from hf_icrl.histories import HistoryWindows, describe_histories, load_histories, validate_histories
+from hf_icrl.plots import simple_curve_png
 from hf_icrl.sources import make_source
 from hf_icrl.tasks import task_family, validation_split
 
@@ -326,7 +328,43 @@ def test_the_result_shows_the_mean_return_of_each_episode(whole):
     assert "1,200 (" in text
     assert f"first episode {whole.returns[0]:.2f}, last {whole.returns[-1]:.2f}" in text
     html = ElementTree.fromstring(whole._repr_html_())
-    points = html.find(".//polyline").attrib["points"].split()
-    heights = [-float(point.split(",")[1]) for point in points]
-    assert len(points) == 5
-    assert np.argsort(heights, kind="stable").tolist() == np.argsort(whole.returns, kind="stable").tolist()
+    rows = dict([cell.text or "" for cell in row] for row in html.iter("tr"))
+    assert rows["learning histories"] == str(whole.path)
+    picture = html.find("img").attrib["src"].partition("base64,")[2]
+    assert base64.b64decode(picture) == simple_curve_png(returns.mean(0, keepdims=True))
+
+
+def test_the_description_comes_from_the_info_alone(whole):
+    rows = dict(describe_histories("some/folder", whole.info))
+    assert rows["environment"].startswith("hf_icrl/DarkRoom-v0(size=4, start='center'")
+    assert rows["observations, actions"] == "Discrete(n=16), Discrete(n=5)"
+    assert rows["source algorithm"].startswith("q_learning(learning_rate=0.9933, ")
+    assert rows[""] == make_source("q_learning").describe()
+    assert rows["tasks"] == "10 train, 2 validation, 3 held-out; collected on train"
+    assert rows["histories"] == "30 (3 a task) of 5 episodes, seed 0"
+    assert rows["made by"] == f"hf-icrl {hf_icrl.__version__}"
+    by_hand = dict(describe_histories("some/folder", {**whole.info, "command": "hf-icrl collect"}))
+    assert by_hand["made by"] == f"hf-icrl {hf_icrl.__version__}: hf-icrl collect"
+
+
+def test_every_module_that_makes_histories_is_in_the_code_digest():
+    """What is loaded to generate a shard decides its bits, but for what is listed here."""
+    before = """
+        import sys
+        from hf_icrl.dataset_builders.code_digest import code_files
+        from hf_icrl.dataset_builders.plan import CollectionPlan
+
+        CollectionPlan("dark_room", sys.argv[1], histories_per_task=1, episodes=1).table(0)
+        for module in list(sys.modules.values()):
+            if module.__name__.startswith("hf_icrl") and not module.__file__.endswith("__init__.py"):
+                print(module.__name__, any(str(path) == module.__file__ for path in code_files()))
+    """
+    free = {"checks", "naming", "lazy", "registration", "tasks", "dataset_builders.code_digest"}
+    for source in ("noise_curriculum", "q_learning"):
+        command = [sys.executable, "-c", textwrap.dedent(before), source]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        modules = dict(line.removeprefix("hf_icrl.").split() for line in lines)
+        assert {name for name, covered in modules.items() if covered == "False"} == free
+        assert {"envs.dark_room_vector", "envs.family", "splits", "counter_random", f"sources.{source}"} <= set(
+            modules
+        )

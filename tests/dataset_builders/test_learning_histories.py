@@ -104,8 +104,11 @@ def test_edited_code_gets_fresh_data(tmp_path):
         result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
         return result.stdout.splitlines()
 
-    first, again = run(), run()
-    assert first == again
+    first = run()
+    drawing = tmp_path / "hf_icrl" / "envs" / "drawing.py"
+    drawing.write_text(drawing.read_text().replace("_GOAL = (250, 190, 70)", "_GOAL = (0, 255, 0)"))
+    assert "(0, 255, 0)" in drawing.read_text()
+    assert run() == first, "a colour decides no bit of a history"
     source = tmp_path / "hf_icrl" / "sources" / "noise_curriculum.py"
     text = source.read_text()
     edited = text.replace("actions.astype(np.int64, copy=False)", "0 * actions.astype(np.int64, copy=False)")

@@ -1,6 +1,8 @@
 """Space specs, the columns' types, and `history_info.json`."""
 
+import ast
 import json
+import re
 
 import gymnasium
 import numpy as np
@@ -9,7 +11,7 @@ from datasets import List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_icrl.histories import history_features, read_info, space_to_spec, spec_to_space, write_info
+from hf_icrl.histories import history_features, read_info, space_to_spec, spec_text, spec_to_space, write_info
 
 bounds = st.floats(-1e6, 1e6, width=32) | st.sampled_from([float("inf")])
 shapes = st.lists(st.integers(1, 3), max_size=3)
@@ -76,8 +78,21 @@ def test_spaces_that_no_history_holds_are_refused(space, message):
     ],
 )
 def test_specs_that_are_none_are_refused(spec):
-    with pytest.raises(ValueError, match="no space spec"):
+    with pytest.raises(ValueError, match="no space spec") as error:
         spec_to_space(spec)
+    # What the message tells to write is right itself.
+    examples = re.findall(r"{[^{}]*}", str(error.value).partition("; write ")[2])
+    assert [spec_to_space(ast.literal_eval(example)).__class__.__name__ for example in examples] == [
+        "Discrete",
+        "MultiDiscrete",
+        "Box",
+    ]
+
+
+def test_a_spec_in_one_line():
+    assert spec_text({"type": "MultiDiscrete", "nvec": [9, 9]}) == "MultiDiscrete(nvec=[9, 9])"
+    box = {"type": "Box", "shape": [2], "low": [-1.0, -1.0], "high": [1.0, float("inf")]}
+    assert spec_text(box) == "Box(shape=[2], low=-1, high=[1.0, inf])"
 
 
 def test_types_follow_the_spaces():

@@ -58,7 +58,19 @@ def test_it_says_how_the_data_were_made_and_which_tasks_were_kept_back(collectio
     for name in ("train", "validation", "held_out"):
         assert f"| {name.replace('_', '-')} | {len(info['tasks'][name])} |" in text
     for task in info["tasks"]["held_out"]:
-        assert f"`{task}`" in text
+        assert f"`{json.dumps(task)}`" in text
+    # This source imitates learning, and the card nowhere says that anything learned.
+    assert "What a demonstrator did while its noise decayed" in text
+    assert "What a learner did" not in text
+
+
+def test_the_first_sentence_depends_on_the_source(collection, tmp_path):
+    for name, words in (
+        ("q_learning", "What a learner did while it learned: "),
+        ("mine", "What the source `mine` did: "),
+    ):
+        info = {**collection.info, "source": {"name": name, "params": {}, "description": "From scratch."}}
+        assert words in write_dataset_card(tmp_path, info).read_text()
 
 
 def test_the_code_runs_as_printed(collection, card):
@@ -95,3 +107,25 @@ def test_an_incomplete_info_is_refused(collection, tmp_path):
     with pytest.raises(ValueError, match="has no 'source'"):
         write_dataset_card(tmp_path, info)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# my project\n",
+        "---\ntags:\n- hf-icrl\n---\nmine",
+        "---\nlibrary_name: hf-icrl\n---\na model",
+        "---\n: [\n---\n",
+    ],
+)
+def test_the_readme_of_somebody_else_is_not_replaced(collection, tmp_path, text):
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"README\.md was not written by hf-icrl, .* move it away"):
+        write_dataset_card(tmp_path, collection.info)
+    assert path.read_text() == text
+
+
+def test_our_own_card_is_replaced(collection, tmp_path):
+    write_dataset_card(tmp_path, collection.info)
+    assert "alice/histories" in write_dataset_card(tmp_path, collection.info, dataset_id="alice/histories").read_text()

@@ -35,7 +35,8 @@ def run(tmp_path_factory):
     os.chdir(folder)
     torch.set_num_threads(1)
     AlgorithmDistillationModel(config).save_pretrained("run/model")
-    report = evaluate("run/model", family, seeds=2, episodes=6, command="hf-icrl evaluate --model run/model")
+    held_out = family.split()[1]
+    report = evaluate("run/model", family, held_out, seeds=2, episodes=6, command="hf-icrl evaluate --model run/model")
     report.save("run/model")
     write_model_card("run/model", report=report, recipe=RECIPE)
     os.chdir(before[0])
@@ -136,17 +137,64 @@ def test_only_held_out_results_are_offered_to_leaderboards(run, tmp_path):
     assert not (tmp_path / ".eval_results").exists()
 
 
-def test_a_note_and_a_family_without_scale_are_shown(run, tmp_path):
+WITHOUT_SCALE = {"normalized_return": None, "oracle_return": [None] * 3, "random_return": [None] * 3}
+
+
+@pytest.mark.parametrize("later", [None, {"evaluation_set": "validation"}, {"note": "a smoke run"}, WITHOUT_SCALE, {}])
+def test_results_of_an_earlier_card_never_contradict_the_folder(run, tmp_path, later):
     _, report = run
-    values = {
-        **report.values,
-        "normalized_return": None,
-        "oracle_return": [None] * 3,
-        "random_return": [None] * 3,
-        "note": "smoke run: it learned nothing",
-    }
-    path = write_model_card(tmp_path, report=Report(values))
+    write_model_card(tmp_path, report=report)
+    ours = tmp_path / ".eval_results" / "dark_room.yaml"
+    ours.with_name("earlier_family.yaml").write_text(ours.read_text())
+    foreign = ours.with_name("mine.yaml")
+    foreign.write_text("- dataset:\n    id: alice/benchmark\n    task_id: a\n  value: 1\n")
+    write_model_card(tmp_path, report=None if later is None else Report({**report.values, **later}))
+    expected = {foreign, ours} if later == {} else {foreign}
+    assert set(foreign.parent.iterdir()) == expected
+
+
+def test_a_report_with_a_note_is_shown_but_offered_to_no_leaderboard(run, tmp_path):
+    _, report = run
+    path = write_model_card(tmp_path, report=Report({**report.values, "note": "smoke run: it learned nothing"}))
     assert "> smoke run: it learned nothing" in path.read_text()
+    assert "| normalised return |" in path.read_text()
+    assert ModelCard.load(path).data.eval_results is None
+    assert "model-index" not in path.read_text()
+    assert not (tmp_path / ".eval_results").exists()
+
+
+@pytest.mark.parametrize("text", ["# my project\n", "---\nlibrary_name: peft\n---\n", "---\n- a\n---\n", "", "---\n"])
+def test_the_readme_of_somebody_else_is_not_replaced(run, tmp_path, text):
+    _, report = run
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"README\.md was not written by hf-icrl, .* move it away"):
+        write_model_card(tmp_path, report=report)
+    assert path.read_text() == text
+    assert [p.name for p in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_the_card_says_when_no_learner_made_the_data(tmp_path):
+    info = {
+        **dict.fromkeys(("num_histories", "num_transitions", "episodes"), 7),
+        "family": "dark_room",
+        "env_id": "hf_icrl/DarkRoom-v0",
+        "env_kwargs": {"start": "corner"},
+        "tasks": {"train": [{"goal": [0, 1]}], "held_out": [{"goal": [1, 1]}]},
+        "source": {"name": "noise_curriculum", "description": "Noise."},
+    }
+    text = write_model_card(tmp_path, dataset_info=info).read_text()
+    assert "They come from a demonstrator whose noise decays, not from a learner." in text
+    # Code is quoted in one way throughout.
+    assert 'task_family("dark_room", start="corner")' in text
+    assert 'tasks = [{"goal": [1, 1]}]' in text
+    info["source"] = {"name": "q_learning", "description": "Q-learning."}
+    assert "demonstrator" not in write_model_card(tmp_path, dataset_info=info).read_text()
+
+
+def test_a_family_without_scale_is_shown(run, tmp_path):
+    _, report = run
+    path = write_model_card(tmp_path, report=Report({**report.values, **WITHOUT_SCALE}))
     (result,) = ModelCard.load(path).data.eval_results
     assert result.metric_type == "mean_reward"
     assert result.metric_value == pytest.approx(report["last_episodes_return"], abs=1e-4)

@@ -10,6 +10,7 @@ SPACES = {
     "discrete": {"type": "Discrete", "n": 12},
     "multi": {"type": "MultiDiscrete", "nvec": [3, 4]},
     "box": {"type": "Box", "shape": [3], "low": -2.0, "high": [2.0, 2.0, 5.0]},
+    "image": {"type": "Box", "dtype": "uint8", "shape": [2, 2, 3]},
 }
 ACTIONS = {
     "discrete": {"type": "Discrete", "n": 5},
@@ -62,7 +63,9 @@ def make_history():
     def values(space, shape, rng):
         if space.is_discrete:
             sizes = np.asarray(space.sizes).reshape(space.shape)
-            return space.start + rng.integers(sizes, size=(*shape, *space.shape))
+            return rng.integers(sizes, size=(*shape, *space.shape))
+        if space.is_image:
+            return rng.integers(256, size=(*shape, *space.shape), dtype=np.uint8)
         return rng.uniform(space.low, space.high, size=(*shape, *space.shape)).astype(np.float32)
 
     def make(model, rows, steps, seed=0):

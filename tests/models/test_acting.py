@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from hf_icrl.models.action_heads import CategoricalHead, GaussianHead
+from hf_icrl.models.action_heads import GaussianHead
 
 TOLERANCE = 1e-5
 
@@ -219,25 +219,12 @@ def test_box_actions_stay_within_their_bounds(make_model, make_history, head):
     assert np.ptp(actions[..., 1]) > 1
 
 
-@pytest.mark.parametrize(("observation", "action"), [("multi", "discrete"), ("box", "box")])
+@pytest.mark.parametrize(("observation", "action"), [("multi", "discrete"), ("box", "box"), ("image", "box")])
 def test_other_spaces_cache_exactly_too(make_model, make_history, reference_logits, run_cached, observation, action):
     model = make_model(observation=observation, action=action)
     history = make_history(model, rows=1, steps=20)
     cached = run_cached(model, model.init_rollout(1), history)
     np.testing.assert_allclose(cached[0], reference_logits(model, history), atol=TOLERANCE, rtol=0)
-
-
-def test_spaces_that_do_not_start_at_zero(make_model):
-    model = make_model(
-        observation={"type": "Discrete", "n": 3, "start": 10}, action={"type": "Discrete", "n": 2, "start": -5}
-    )
-    state = model.init_rollout(40)
-    assert isinstance(model.head, CategoricalHead)
-    actions = model.act(state, np.full(40, 12))
-    assert set(actions.tolist()) == {-5, -4}
-    model.act(state, np.full(40, 10), np.ones(40), np.zeros(40))
-    with pytest.raises(ValueError, match="is 0, which is outside the space"):
-        model.act(state, np.zeros(40, int), np.ones(40), np.zeros(40))
 
 
 def test_tensors_lists_and_arrays_are_the_same(make_model):

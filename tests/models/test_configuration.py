@@ -18,6 +18,7 @@ GRID = {"type": "Discrete", "n": 81}
 FIVE = {"type": "Discrete", "n": 5}
 BOX = {"type": "Box", "shape": [2], "low": -1.0, "high": [1.0, 2.0]}
 MISTRAL = {"model_type": "mistral", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+IMAGE = {"type": "Box", "dtype": "uint8", "shape": [4, 4, 3]}
 
 
 def config(**arguments):
@@ -47,6 +48,10 @@ def test_unknown_arguments_are_refused_with_the_nearest_name(arguments, message)
         ({"action_space": {"type": "Discrete"}}, "incomplete"),
         ({"action_space": {"type": "Discrete", "n": 0}}, "at least 1"),
         ({"action_space": {"type": "Discrete", "n": 2, "num": 3}}, "unknown entry 'num'"),
+        ({"action_space": {"type": "Discrete", "n": 2, "start": 1}}, "unknown entry 'start'"),
+        ({"action_space": IMAGE}, "is an image .* no head of this library draws"),
+        ({"observation_space": {**IMAGE, "dtype": "float64"}}, "dtype is 'float64'"),
+        ({"observation_space": {**IMAGE, "high": 255}}, "always 0 and 255"),
         ({"action_space": {"type": "MultiDiscrete", "nvec": [2, 2]}}, "no head of this library draws from"),
         ({"observation_space": {**BOX, "low": [0.0, 3.0]}}, "must not exceed"),
         ({"observation_space": {**BOX, "low": [0.0] * 3}}, "low has 3 numbers"),
@@ -155,7 +160,7 @@ def test_auto_choices():
 
 
 spaces = st.one_of(
-    st.builds(lambda n, start: {"type": "Discrete", "n": n, "start": start}, st.integers(1, 50), st.integers(-9, 9)),
+    st.builds(lambda n: {"type": "Discrete", "n": n}, st.integers(1, 50)),
     st.builds(
         lambda nvec: {"type": "MultiDiscrete", "nvec": nvec}, st.lists(st.integers(1, 9), min_size=1, max_size=3)
     ),
@@ -211,6 +216,18 @@ def test_values_inside_a_space_pass_and_values_outside_are_named(space, data):
         with pytest.raises(ValueError, match="outside the space") as error:
             parsed.checked(values, "values", (3, 2))
         assert f"values{[int(i) for i in place]} is {values[place]}" in str(error.value)
+
+
+@pytest.mark.parametrize("odd", [-1, 256, 300.0])
+def test_numbers_that_no_image_holds_are_named(odd):
+    parsed = parse_space(IMAGE, "space")
+    image = np.zeros((1, 4, 4, 3), type(odd))
+    assert parsed.checked(image, "observations", (1,)).dtype == np.uint8
+    image[0, 1, 2, 0] = odd
+    with pytest.raises(ValueError, match=rf"observations\[0, 1, 2, 0\] is {odd}, .* an image of integers 0 to 255"):
+        parsed.checked(image, "observations", (1,))
+    with pytest.raises(ValueError, match="pass integers"):
+        parsed.checked(image + 0.5, "observations", (1,))
 
 
 def test_loading_refuses_misspelt_arguments_and_checks_overrides(tmp_path):

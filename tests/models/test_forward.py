@@ -97,6 +97,23 @@ def test_normalisation_of_observations_and_rewards(make_model, make_history, to_
     torch.testing.assert_close(scaled(**raw).logits, plain(**batch).logits, atol=1e-5, rtol=1e-5)
 
 
+@torch.no_grad()
+def test_images_are_scaled_to_one_and_may_be_flat(make_model, make_history, to_batch):
+    """The windows of a dataset hold images flattened, an environment shows them with their shape."""
+    images = make_model(observation="image")
+    numbers = make_model(observation={"type": "Box", "shape": [2, 2, 3]})
+    batch = to_batch(make_history(images, rows=2, steps=5))
+    logits = images(**batch).logits
+    pixels = batch.pop("observations")
+    assert pixels.dtype == torch.uint8
+    assert torch.equal(images(observations=pixels.flatten(2), **batch).logits, logits)
+    scaled = numbers(observations=pixels.float() / 255, **batch).logits
+    torch.testing.assert_close(scaled, logits, atol=1e-5, rtol=1e-5)
+    own = make_model(observation="image", observation_mean=[100.0] * 12, observation_std=[20.0] * 12)
+    scaled = numbers(observations=(pixels.float() - 100) / 20, **batch).logits
+    torch.testing.assert_close(own(observations=pixels, **batch).logits, scaled, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_loss_is_the_mean_cross_entropy_of_supervised_steps(make_model, make_history, to_batch, layout):
     model = make_model(token_layout=layout)

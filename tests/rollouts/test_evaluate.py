@@ -8,6 +8,7 @@ import resource
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import av
@@ -20,9 +21,12 @@ from PIL import Image
 
 from hf_icrl import evaluate, rollout
 from hf_icrl.envs.dark_room_tasks import DarkRoomFamily
+from hf_icrl.histories import write_info
 from hf_icrl.rollouts import Report
 from hf_icrl.rollouts.evaluation import median_task
+from hf_icrl.rollouts.replay import encode_mp4
 from hf_icrl.rollouts.report import REQUIRED
+from hf_icrl.tasks import validation_split
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +141,15 @@ def test_the_video_plays_in_a_browser_and_shows_three_episodes(report):
     assert len(pictures) >= 8  # a frame before each of the 7 steps and one after the last
     assert not np.array_equal(pictures[0], pictures[-1])
     assert report.replay.episodes == [0, 2, 5]
+
+
+def test_the_video_needs_no_temporary_folder_and_may_be_long(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    pictures = [np.full((2, 2, 3), i % 256, np.uint8) for i in range(3000)]
+    content = encode_mp4(pictures, 6)
+    assert boxes(content).index(b"moov") < boxes(content).index(b"mdat")
+    with av.open(io.BytesIO(content)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3000
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=9, unique=True))
@@ -259,17 +272,70 @@ def test_environment_and_split_come_from_the_recipe_beside_the_model(model, fami
 def test_without_a_recipe_one_has_to_say_where_to_act(model, family, tmp_path):
     with pytest.raises(ValueError, match=r"no recipe\.yaml beside it .* pass the task family"):
         evaluate(model)
-    assert evaluate(model, family, episodes=1, seeds=1)["tasks"] == family.split()[1]
+    # Nor can tasks be called held-out when nobody knows what the model was trained on, unless the caller does.
+    with pytest.raises(ValueError, match=r"says which tasks it was trained on, .* held_out tasks: pass tasks="):
+        evaluate(model, family)
+    assert evaluate(model, family, family.tasks()[:1], episodes=1, seeds=1)["evaluation_set"] == "held_out"
     with pytest.raises(ValueError, match="evaluation_set is 'test' and no tasks were given"):
         evaluate(model, family, evaluation_set="test")
-    with pytest.raises(ValueError, match="there are no validation tasks"):
-        evaluate(model, family, evaluation_set="validation")
     with pytest.raises(ValueError, match="episodes is 0 and seeds is 10"):
         evaluate(model, family, episodes=0)
     model.save_pretrained(tmp_path)
     (tmp_path / "recipe.yaml").write_text("environment: 3\n")
     with pytest.raises(ValueError, match="it is no recipe"):
         evaluate(tmp_path)
+
+
+def save_with_record(model, folder, family, **record):
+    model.save_pretrained(folder)
+    train, held_out = family.split(seed=7, held_out=5)
+    train, validation = validation_split(train, 2, seed=7)
+    tasks = {"train": train, "validation": validation, "held_out": held_out}
+    own = {"family": family.name, "env_id": family.env_id, "env_kwargs": family.env_kwargs, "tasks": tasks}
+    write_info(folder, {**own, "collected_on": "train", **record})
+    return tasks
+
+
+SHORT = {"episodes": 1, "seeds": 1}
+
+
+def test_the_record_of_the_data_says_which_tasks_are_held_out(model, family, tmp_path):
+    tasks = save_with_record(model, tmp_path, family)
+    # A recipe with another split beside it: what was really trained on counts.
+    recipe = {"environment": {"family": "dark_room", "kwargs": {"size": 4, "horizon": 7}, "held_out": 3}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    for side, expected in tasks.items():
+        assert evaluate(tmp_path, evaluation_set=side, **SHORT)["tasks"] == expected
+    found = evaluate(tmp_path, "dark_room", **SHORT)
+    assert (found["tasks"], found["env_kwargs"]) == (tasks["held_out"], family.env_kwargs)
+
+
+@pytest.mark.parametrize("beside", ["record", "recipe"])
+def test_what_was_trained_or_chosen_on_is_not_called_held_out(model, family, tmp_path, beside):
+    tasks = save_with_record(model, tmp_path, family)
+    if beside == "recipe":
+        (tmp_path / "history_info.json").unlink()
+        save_with_recipe(model, tmp_path, split_seed=7, held_out=5, validation=2)
+    for side in ("train", "validation"):
+        task = tasks[side][-1]
+        with pytest.raises(ValueError, match=f"not held out.*evaluation_set='{side}'") as error:
+            # A tuple and a list are the same task.
+            evaluate(tmp_path, family, [tasks["held_out"][0], {"goal": tuple(task["goal"])}], **SHORT)
+        assert str(tuple(task["goal"])) in str(error.value)
+        assert evaluate(tmp_path, family, [task], evaluation_set=side, **SHORT)["tasks"] == [task]
+    assert evaluate(tmp_path, family, tasks["held_out"][:1], **SHORT)["tasks"] == tasks["held_out"][:1]
+    # The same goals in a larger room are other tasks.
+    other = DarkRoomFamily(size=4, horizon=8)
+    assert evaluate(tmp_path, other, tasks["train"][:1], **SHORT)["tasks"] == tasks["train"][:1]
+    with pytest.raises(ValueError, match=r"was trained in .*'horizon': 7.* no train tasks"):
+        evaluate(tmp_path, other, evaluation_set="train")
+
+
+def test_a_model_trained_on_the_held_out_tasks_holds_out_the_others(model, family, tmp_path):
+    tasks = save_with_record(model, tmp_path, family, collected_on="held_out")
+    with pytest.raises(ValueError, match="not held out"):
+        evaluate(tmp_path, family, tasks["held_out"], **SHORT)
+    assert evaluate(tmp_path, **SHORT)["tasks"] == tasks["train"]
 
 
 def test_the_recipe_of_a_model_from_the_hub_is_found_in_the_cache(model, family, tmp_path):

@@ -184,13 +184,24 @@ def test_a_goal_that_is_no_listed_task_can_be_demonstrated(noise):
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({}, ["No learning", "all actions", "linearly", "from 1 to 0", "first 90%"]),
-        ({"noise": "held", "hold": [2, 5], "random_actions": [1, 2]}, ["the actions [1, 2]", "held for 2 to 5 steps"]),
-        ({"noise": "goal", "schedule": "cosine"}, ["wrong goal", "held-out ones included", "cosine"]),
-        ({"noise": "trips", "decay_fraction": [0.1, 0.6]}, ["sets out", "10% to 60% (drawn per history)"]),
+        ({}, ["(noise curriculum, AD-eps)", "all actions", "linearly", "from 1 to 0", "first 90%"]),
+        (
+            {"noise": "held", "hold": [2, 5], "random_actions": [1, 2]},
+            ["a variation of AD-eps", "the actions [1, 2]", "held for 2 to 5 steps"],
+        ),
+        (
+            {"noise": "goal", "schedule": "cosine"},
+            ["a variation of AD-eps", "wrong goal", "held-out ones included", "cosine"],
+        ),
+        ({"noise": "uniform", "random_actions": [1]}, ["a variation of AD-eps", "the actions [1]"]),
+        (
+            {"noise": "trips", "decay_fraction": [0.1, 0.6]},
+            ["a variation of AD-eps", "sets out", "10% to 60% (drawn per history)"],
+        ),
     ],
 )
 def test_the_description_states_noise_schedule_and_range(params, words):
     sentence = make_source("noise_curriculum", **params).describe()
+    assert sentence.startswith("No learning took place")
     assert all(word in sentence for word in words), sentence
     assert "{" not in sentence

@@ -16,6 +16,7 @@ def test_two_processes_train_and_resume_exactly(runner, tmp_path):
     code, results, output = runner.torchrun(tmp_path / "whole", 2, tmp_path, **JOB, **evaluation)
     assert code == 0, output
     assert [result.get("world_size") for result in results] == [2, 2], output
+    assert "find_unused_parameters" not in output
     (weights,) = {result["weights"] for result in results}
     scores = [[e["eval_normalized_return"] for e in r["log"] if "eval_normalized_return" in e] for r in results]
     assert len(scores[0]) == 2
