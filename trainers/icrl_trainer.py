@@ -200,7 +200,7 @@ class ICRLTrainer(Trainer):
         if self.is_world_process_zero():
             try:
                 outcome[0] = work()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # whatever it is, the other processes wait for an answer
                 outcome[1] = error
         broadcast_object_list(outcome)
         if outcome[1] is not None:

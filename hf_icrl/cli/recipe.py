@@ -67,11 +67,16 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that reads `1e-3` as a number: YAML 1.1 takes it for a string, which nobody means."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)$"),
-    list("-+0123456789."),
-)
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes the strings which `_Loader` would take for numbers."""
+
+
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)$"),
+        list("-+0123456789."),
+    )
 
 
 class Recipe:
@@ -225,7 +230,7 @@ class Recipe:
 
     def to_yaml(self):
         """The recipe as YAML text that `load` reads back to the same values."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+        return yaml.dump(self.to_dict(), Dumper=_Dumper, sort_keys=False)
 
 
 def _fits(value, kind):

@@ -121,7 +121,7 @@ def evaluate(
         "normalized_return": summary,
         "normalized_return_per_task": per_task,
         "normalized_curve": _normalized_curve(returns, oracle, random),
-        "episodes_to_90": episodes_to_fraction(returns.mean(axis=0), oracle),
+        "episodes_to_90": episodes_to_fraction(returns.mean(axis=0), oracle, random),
         "first_episode_return": float(returns[..., 0].mean()),
         "last_episodes_return": float(last_mean(returns, last_episodes).mean()),
         "oracle_return": oracle,

@@ -102,12 +102,13 @@ def last_mean(returns, last_episodes):
     return returns[..., -last_episodes:].mean(axis=-1)
 
 
-def episodes_to_fraction(returns, oracle, *, fraction=0.9, window=5):
+def episodes_to_fraction(returns, oracle, random, *, fraction=0.9, window=5):
     """After how many episodes the moving mean of a task's return first reaches a share of the oracle's.
 
     Args:
         returns (`np.ndarray` of shape (N, E)): mean over seeds.
-        oracle (sequence of N `float | None`).
+        oracle, random (sequences of N `float | None`): tasks without an oracle, and tasks on which the oracle earns no
+            more than the random policy (a goal out of reach, say), are left out: there is nothing to get to.
         fraction (`float`): the share; the threshold is `oracle - (1 - fraction) * |oracle|`, which is
             `fraction * oracle` for a positive oracle and can also be reached when the oracle's return is negative.
         window (`int`): length of the moving mean in episodes.
@@ -115,10 +116,10 @@ def episodes_to_fraction(returns, oracle, *, fraction=0.9, window=5):
     Returns:
         `{"median", "share"}`: the median over tasks (a task that never gets there counts as infinitely late, and an
         infinite median is None) and the share of tasks that get there. Both None if fewer than `window` episodes
-        were played or no task has an oracle.
+        were played or no task is left.
     """
-    returns, oracle = np.asarray(returns, np.float64), _anchors(oracle)
-    told = np.isfinite(oracle)
+    returns, oracle, random = np.asarray(returns, np.float64), _anchors(oracle), _anchors(random)
+    told = np.isfinite(oracle) & ~(oracle <= random)
     if returns.shape[-1] < window or not told.any():
         return {"median": None, "share": None}
     means = np.lib.stride_tricks.sliding_window_view(returns[told], window, axis=-1).mean(axis=-1)

@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 _FRAMES_PER_SECOND = 6
 # How long the first and the last picture stand still, so that one can read them before and after.
 _HOLD_START, _HOLD_END = 0.7, 1.5
+# Of longer episodes only every second, third, ... step is shown, so that video and memory stay small.
+_MOST_STEPS = 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,26 +45,32 @@ class Replay:
     def video(self):
         """The bytes of an MP4 file (h264, yuv420p), or None if the environment cannot be drawn or played again."""
         panels = self._panels()
-        return None if panels is None else encode_mp4(list(self._pictures(panels)), _FRAMES_PER_SECOND)
+        if panels is None:
+            return None
+        longest = max(len(frames) for _, frames, _ in panels)
+        hold = round(_HOLD_START * _FRAMES_PER_SECOND), round(_HOLD_END * _FRAMES_PER_SECOND)
+        places = [0] * hold[0] + list(range(longest)) + [longest - 1] * hold[1]
+        return encode_mp4(self._pictures(panels, places), len(places), _FRAMES_PER_SECOND)
 
     def _panels(self):
-        """For each shown episode: (index, frames (T + 1), cumulative returns (T + 1))."""
+        """For each shown episode: (index, its frames, the return so far at each of them)."""
         try:
             env = self.family.make(self.task, render_mode="rgb_array")
         except (ValueError, TypeError) as error:
             logger.warning("no replay.mp4: %s cannot be drawn (%s)", self.family.env_id, error)
             return None
         shown, panels, step = set(self.episodes), [], 0
+        stride = -(-max(self.lengths[episode] for episode in shown) // _MOST_STEPS)
         try:
             for episode, length in enumerate(self.lengths):
                 env.reset(seed=self.seed if episode == 0 else None)
                 total, totals = 0.0, [0.0]
                 frames = [env.render()] if episode in shown else None
-                for action in self.actions[step : step + length]:
+                for played, action in enumerate(self.actions[step : step + length], start=1):
                     _, reward, _, _, _ = env.step(action)
                     total += float(reward)
-                    totals.append(total)
-                    if frames is not None:
+                    if frames is not None and (played % stride == 0 or played == length):
+                        totals.append(total)
                         frames.append(env.render())
                 step += length
                 if not np.isclose(total, self.returns[episode], rtol=1e-4, atol=1e-4):
@@ -81,34 +89,30 @@ class Replay:
             env.close()
         return panels
 
-    def _pictures(self, panels):
+    def _pictures(self, panels, places):
+        """One picture for each of `places`, indices into the frames of the longest panel."""
         title = f"{self.family.env_id}   " + ", ".join(f"{name} = {value}" for name, value in self.task.items())
         oracle = self.family.oracle_return(self.task)
-        longest = max(len(frames) for _, frames, _ in panels)
-        steps = (
-            [0] * round(_HOLD_START * _FRAMES_PER_SECOND)
-            + list(range(longest))
-            + [longest - 1] * round(_HOLD_END * _FRAMES_PER_SECOND)
-        )
-        pictures = {}
-        for step in steps:
-            if step not in pictures:
+        picture, drawn = None, None
+        for place in places:
+            if place != drawn:
                 now = [
-                    (episode, frames[min(step, len(frames) - 1)], totals[min(step, len(frames) - 1)])
+                    (episode, frames[min(place, len(frames) - 1)], totals[min(place, len(frames) - 1)])
                     for episode, frames, totals in panels
                 ]
-                pictures[step] = compose(title, now, oracle, len(self.returns), progress=step / max(longest - 1, 1))
-            yield pictures[step]
+                progress = place / max(places[-1], 1)
+                picture, drawn = compose(title, now, oracle, len(self.returns), progress=progress), place
+            yield picture
 
 
-def encode_mp4(pictures, frames_per_second):
-    """Encode RGB pictures (uint8, even height and width) as an MP4 that a browser plays at once; in memory."""
+def encode_mp4(pictures, count, frames_per_second):
+    """Encode `count` RGB pictures (uint8, even height and width) as an MP4 that a browser plays at once; in memory."""
     import av
 
     content = io.BytesIO()
     # The index goes to the front, so that playing can begin before the file is whole. Room for it is kept free:
     # "faststart" would rewrite a real file instead. It takes about 20 bytes a picture.
-    options = {"moov_size": str(4096 + 64 * len(pictures))}
+    options = {"moov_size": str(4096 + 64 * count)}
     with av.open(content, "w", format="mp4", options=options) as container:
         _encode(container, pictures, frames_per_second)
     return content.getvalue()
@@ -118,10 +122,11 @@ def _encode(container, pictures, frames_per_second):
     import av
 
     stream = container.add_stream("libx264", rate=frames_per_second)
-    stream.height, stream.width = pictures[0].shape[:2]
     stream.pix_fmt = "yuv420p"
     stream.options = {"crf": "18", "preset": "medium", "threads": "1"}
-    for picture in pictures:
+    for number, picture in enumerate(pictures):
+        if number == 0:
+            stream.height, stream.width = picture.shape[:2]
         for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
             container.mux(packet)
     for packet in stream.encode():

@@ -129,12 +129,12 @@ def test_a_folder_that_was_being_cleared_is_not_taken_for_finished(finished, tmp
     (out / "quickstart.json").write_text(json.dumps(state))
     shutil.copy(folder / "report.json", out)
     # And what a kill in the middle of writing a file leaves.
-    (out / ".quickstart.json.abcd1234.tmp").write_text("{")
+    (out / ".quickstart.json.hf_icrl-abcd1234.tmp").write_text("{")
     result = hf_icrl("quickstart", "--smoke", "--output_dir", out)
     assert result.returncode == 0, result.stderr
     assert "nothing was changed" not in result.stdout
     assert digest(out)["model/model.safetensors"] == digest(folder)["model/model.safetensors"]
-    assert not (out / ".quickstart.json.abcd1234.tmp").exists()
+    assert not (out / ".quickstart.json.hf_icrl-abcd1234.tmp").exists()
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):

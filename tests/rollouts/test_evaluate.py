@@ -146,7 +146,7 @@ def test_the_video_plays_in_a_browser_and_shows_three_episodes(report):
 def test_the_video_needs_no_temporary_folder_and_may_be_long(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     pictures = [np.full((2, 2, 3), i % 256, np.uint8) for i in range(3000)]
-    content = encode_mp4(pictures, 6)
+    content = encode_mp4(iter(pictures), len(pictures), 6)
     assert boxes(content).index(b"moov") < boxes(content).index(b"mdat")
     with av.open(io.BytesIO(content)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3000
@@ -356,3 +356,13 @@ def test_the_recipe_of_a_model_from_the_hub_is_found_in_the_cache(model, family,
     )
     assert done.returncode == 0, done.stderr
     assert "tasks: [{'goal': [3, 1]}]" in done.stdout
+
+
+def test_long_episodes_are_thinned_in_the_video_and_end_on_their_last_step(model):
+    family = DarkRoomFamily(size=4, horizon=1000)
+    report = evaluate(model, family, [{"goal": [0, 0]}], episodes=1, seeds=1)
+    with av.open(io.BytesIO(report.video())) as container:
+        assert len(list(container.decode(video=0))) < 300
+    ((_, frames, totals),) = report.replay._panels()
+    assert len(frames) == len(totals) == 201  # every fifth step, and the beginning
+    assert totals[-1] == report["returns"][0][0]

@@ -88,32 +88,37 @@ def test_episodes_to_90_counts_the_episodes_played_when_the_moving_mean_gets_the
     at_once = [10.0] * 8
     late = [0.0, 0, 0, 9, 9, 9, 9, 9]
     never = [8.9] * 8
-    assert episodes_to_fraction([at_once], [10.0]) == {"median": 5.0, "share": 1.0}
-    assert episodes_to_fraction([late], [10.0]) == {"median": 8.0, "share": 1.0}
-    assert episodes_to_fraction([never], [10.0]) == {"median": None, "share": 0.0}
-    assert episodes_to_fraction([at_once, late, never], [10.0] * 3) == {"median": 8.0, "share": pytest.approx(2 / 3)}
+    assert episodes_to_fraction([at_once], [10.0], [0.0]) == {"median": 5.0, "share": 1.0}
+    assert episodes_to_fraction([late], [10.0], [None]) == {"median": 8.0, "share": 1.0}
+    assert episodes_to_fraction([never], [10.0], [0.0]) == {"median": None, "share": 0.0}
+    assert episodes_to_fraction([at_once, late, never], [10.0] * 3, [0.0] * 3) == {
+        "median": 8.0,
+        "share": pytest.approx(2 / 3),
+    }
     # Half of the tasks never get there: the median lies beyond every number.
-    assert episodes_to_fraction([at_once, never], [10.0] * 2) == {"median": None, "share": 0.5}
+    assert episodes_to_fraction([at_once, never], [10.0] * 2, [0.0] * 2) == {"median": None, "share": 0.5}
 
 
 def test_episodes_to_90_knows_when_it_cannot_tell():
     nothing = {"median": None, "share": None}
-    assert episodes_to_fraction(np.ones((2, 4)), [1.0, 1.0]) == nothing
-    assert episodes_to_fraction(np.ones((2, 9)), [None, None]) == nothing
-    assert episodes_to_fraction(np.ones((2, 9)), [None, 1.0]) == {"median": 5.0, "share": 1.0}
+    assert episodes_to_fraction(np.ones((2, 4)), [1.0, 1.0], [0.0, 0.0]) == nothing
+    assert episodes_to_fraction(np.ones((2, 9)), [None, None], [0.0, 0.0]) == nothing
+    assert episodes_to_fraction(np.ones((2, 9)), [None, 1.0], [0.0, 0.0]) == {"median": 5.0, "share": 1.0}
+    # A goal out of reach: the oracle earns what random actions earn, and an agent that earns nothing gets nowhere.
+    assert episodes_to_fraction(np.zeros((1, 9)), [0.0], [0.0]) == nothing
 
 
 def test_episodes_to_90_can_be_reached_with_a_negative_oracle():
     # 90 % of -10 is meant as -11: the mean of one -11.9 and four -10.5 is the first above it.
-    assert episodes_to_fraction([[-11.9] * 5 + [-10.5] * 5], [-10.0])["median"] == 9.0
+    assert episodes_to_fraction([[-11.9] * 5 + [-10.5] * 5], [-10.0], [-20.0])["median"] == 9.0
 
 
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(5, 30)), elements=st.floats(0, 20)), st.floats(0, 3)
 )
 def test_higher_returns_never_take_longer(returns, more):
-    oracle = [15.0] * len(returns)
-    before, after = episodes_to_fraction(returns, oracle), episodes_to_fraction(returns + more, oracle)
+    anchors = [15.0] * len(returns), [0.0] * len(returns)
+    before, after = episodes_to_fraction(returns, *anchors), episodes_to_fraction(returns + more, *anchors)
     assert after["share"] >= before["share"]
     if before["median"] is not None:
         assert after["median"] <= before["median"]
