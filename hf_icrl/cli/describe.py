@@ -7,7 +7,6 @@
 Reads only.
 """
 
-import textwrap
 from pathlib import Path
 
 from hf_icrl.model_folder import RECIPE_FILE
@@ -43,30 +42,17 @@ def run(args):
 
 
 def _dataset_rows(folder):
-    from hf_icrl.histories import load_histories
+    from hf_icrl.histories import describe_histories, load_histories
 
     dataset, info = load_histories(folder)
-    tasks = info["tasks"]
-    parameters = ", ".join(f"{k}={v}" for k, v in info["source"]["params"].items())
-    size = sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
-    return [
-        ("learning histories", folder),
-        ("environment", f"{info['env_id']} {_arguments(info['env_kwargs'])}"),
-        ("observations, actions", f"{_space(info['observation_space'])}, {_space(info['action_space'])}"),
-        ("source algorithm", f"{info['source']['name']}({parameters})"),
-        *(("", line) for line in textwrap.wrap(info["source"]["description"], 96)),
-        ("histories", f"{info['num_histories']:,} of {info['episodes']} episodes, seed {info['seed']}"),
-        ("transitions", f"{info['num_transitions']:,} in {len(dataset):,} episodes, {size / 2**20:.1f} MiB"),
-        ("tasks", ", ".join(f"{len(value)} {name.replace('_', '-')}" for name, value in tasks.items())),
-        ("columns", ", ".join(dataset.column_names)),
-        ("made by", f"hf-icrl {info['package_version']}: {info['command']}"),
-    ]
+    return [*describe_histories(folder, info), ("columns", ", ".join(dataset.column_names))]
 
 
 def _model_rows(folder):
     from transformers import AutoConfig
 
     from hf_icrl.files import read_json
+    from hf_icrl.histories import spec_text
     from hf_icrl.rollouts import Report
 
     config = AutoConfig.from_pretrained(str(folder))
@@ -80,7 +66,7 @@ def _model_rows(folder):
         ("method", config.model_type.removeprefix("hf_icrl_")),
         ("parameters", _parameters(folder)),
         ("trunk", f"{trunk.model_type}, {trunk.num_hidden_layers} layers of width {trunk.hidden_size}"),
-        ("observations, actions", f"{_space(config.observation_space)}, {_space(config.action_space)}"),
+        ("observations, actions", f"{spec_text(config.observation_space)}, {spec_text(config.action_space)}"),
         ("context", f"{config.context_length} environment steps, token layout {config.token_layout}"),
         ("acting", f"temperature {config.temperature}, overflow {config.overflow}"),
         ("made by", f"hf-icrl {config.hf_icrl_version}"),
@@ -106,15 +92,6 @@ def _parameters(folder):
     except SafetensorError as error:
         raise ValueError(f"the weights in {folder} are torn or no safetensors ({error})") from error
     return "no weights in this folder" if count is None else f"{count:,}"
-
-
-def _space(spec):
-    rest = ", ".join(f"{key}={value}" for key, value in spec.items() if key != "type")
-    return f"{spec['type']}({rest})"
-
-
-def _arguments(kwargs):
-    return ", ".join(f"{key}={value}" for key, value in kwargs.items())
 
 
 def _download(repo_id):

@@ -65,7 +65,7 @@ class _BoxHead(nn.Module):
     def __init__(self, action, hidden_size, outputs):
         super().__init__()
         self.shape, self.low, self.high = action.shape, action.low, action.high
-        self.center, self.scale = (part.numpy() for part in action_units(action))
+        self.center, self.scale = action_units(action)
         self.projection = nn.Linear(hidden_size, outputs * action.flat_size)
 
     def forward(self, hidden_states):

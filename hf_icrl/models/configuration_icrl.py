@@ -158,6 +158,11 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
                 f"action_space {self.action_space} is an image (uint8), which no head of this library draws: wrap the "
                 "environment so that its actions are a Discrete or a Box of float32"
             )
+        if action.kind == "Box" and bool(((action.low == -100) | (action.high == -100)).any()):
+            raise ValueError(
+                f"action_space {self.action_space} has the bound -100, which as a label means 'unsupervised', so actions "
+                "on the bound would not be learned: rescale the actions (gymnasium.wrappers.RescaleAction)"
+            )
         embedding, grid = self.resolved_observation_embedding, self.observation_grid
         fits = {"table": ("Discrete",), "row_col": ("Discrete", "MultiDiscrete"), "linear": ("Box",)}[embedding]
         if observation.kind not in fits:

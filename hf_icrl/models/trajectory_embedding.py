@@ -3,6 +3,7 @@
 Shape suffixes: B rows, T steps, H hidden size, P tokens a step (1 fused, 3 interleaved).
 """
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -42,7 +43,8 @@ class LinearEmbedding(nn.Module):
     """Normalise the numbers of a Box value and project them.
 
     Args:
-        mean, std (`torch.Tensor`): shape (numbers,), float32.
+        mean, std (`np.ndarray`): shape (numbers,), float32. Not tensors: `from_pretrained` builds modules under the
+            meta device, where tensors have no values.
         hidden_size (`int`): H.
     """
 
@@ -84,9 +86,7 @@ class TrajectoryEmbedding(nn.Module):
         if config.resolved_observation_embedding == "linear":
             size, unit = observation.flat_size, 255 if observation.is_image else 1
             mean, std = config.observation_mean or [0] * size, config.observation_std or [unit] * size
-            self.observation = LinearEmbedding(
-                torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32), hidden_size
-            )
+            self.observation = LinearEmbedding(np.asarray(mean, np.float32), np.asarray(std, np.float32), hidden_size)
         else:
             self.observation = DiscreteEmbedding(observation.sizes, hidden_size, config.observation_grid)
 
@@ -138,10 +138,9 @@ def action_units(action):
         action (`SpaceSpec`): a Box.
 
     Returns:
-        `tuple[torch.Tensor, torch.Tensor]`: center and scale, flat; 0 and 1 where a bound is infinite.
+        `tuple[np.ndarray, np.ndarray]`: center and scale, float32, flat; 0 and 1 where a bound is infinite.
     """
-    low, high = (torch.tensor(bound.reshape(-1), dtype=torch.float64) for bound in (action.low, action.high))
-    bounded = torch.isfinite(low) & torch.isfinite(high) & (high > low)
-    center = torch.where(bounded, (low + high) / 2, torch.zeros_like(low))
-    scale = torch.where(bounded, (high - low) / 2, torch.ones_like(low))
-    return center.float(), scale.float()
+    low, high = (bound.reshape(-1).astype(np.float64) for bound in (action.low, action.high))
+    bounded = np.isfinite(low) & np.isfinite(high) & (high > low)
+    low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+    return ((low + high) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)

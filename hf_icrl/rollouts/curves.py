@@ -1,18 +1,15 @@
 """The learning curve: return against episode number within one context."""
 
-import io
-
 import numpy as np
 from matplotlib import patheffects
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hf_icrl.plots import AXIS, BLUE, INK, MUTED, figure_png, new_figure
 from hf_icrl.rollouts.metrics import bootstrap_interval, normalized_returns
 
 # Blue, green and vermilion of Okabe and Ito (2008), which colour-blind readers can tell apart.
-_MEAN, _BEST, _WORST, _INK, _MUTED, _GRID = "#0072B2", "#009E73", "#D55E00", "#1F2933", "#6B7785", "#E6E9ED"
-_WIDTH, _HEIGHT, _DPI = 8.0, 4.6, 200
+_MEAN, _BEST, _WORST = BLUE, "#009E73", "#D55E00"
+_WIDTH, _HEIGHT = 8.0, 4.6
 # From bottom to top, where lines end at the same height.
 _LABEL_ORDER = ("random", "worst task", "mean", "return", "best task", "oracle")
 # Room for a label, as a share of the plot's height.
@@ -30,13 +27,13 @@ def learning_curve_png(report):
     tasks, episodes = returns.shape
     number = np.arange(1, episodes + 1)
     mean = returns.mean(axis=0)
-    figure, axes = _figure(_WIDTH, _HEIGHT)
+    figure, axes = new_figure(_WIDTH, _HEIGHT)
     figure.subplots_adjust(left=0.085, right=0.865, top=0.825, bottom=0.13)
 
     tail = _tail(episodes)
-    labels = [(level, name, _MUTED, "normal") for name, level, _ in levels]
+    labels = [(level, name, MUTED, "normal") for name, level, _ in levels]
     for _, level, style in levels:
-        axes.axhline(level, color=_MUTED, linewidth=1.3, linestyle=style, zorder=1)
+        axes.axhline(level, color=MUTED, linewidth=1.3, linestyle=style, zorder=1)
     if tasks > 1:
         # Tasks that end equally well are told apart by how soon they got there; rounded, as means of floats differ.
         ended = returns[:, -report["last_episodes"] :].mean(axis=1).round(6)
@@ -56,15 +53,15 @@ def learning_curve_png(report):
     margin = 0.06 * ((high - low) or 1.0)
     axes.set_ylim(low - margin, high + margin)
     axes.set_xlim(1 if episodes > 1 else 0.5, max(episodes, 1.5))
-    axes.set_xlabel("episode in the same context", color=_INK, fontsize=11, labelpad=6)
-    axes.set_ylabel(unit, color=_INK, fontsize=11, labelpad=6)
+    axes.set_xlabel("episode in the same context", color=INK, fontsize=11, labelpad=6)
+    axes.set_ylabel(unit, color=INK, fontsize=11, labelpad=6)
     if episodes > 1:
         inner = MaxNLocator(6, integer=True).tick_values(1, episodes)
         axes.set_xticks([1, *(int(t) for t in inner if 1 < t <= episodes)])
     _label_right(axes, labels)
     _mark_full_context(axes, report, episodes)
     _title(figure, report)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def _scaled(report):
@@ -79,38 +76,9 @@ def _scaled(report):
     return returns, levels, "return per episode"
 
 
-def simple_curve_png(returns):
-    """Mean return per episode of a rollout (rows, episodes), for a notebook: a PNG of 1120 x 520 pixels."""
-    figure, axes = _figure(5.6, 2.6)
-    figure.subplots_adjust(left=0.11, right=0.97, top=0.95, bottom=0.2)
-    number = np.arange(1, returns.shape[1] + 1)
-    if 1 < len(returns) <= 64:
-        axes.plot(number, returns.T, color=_MEAN, linewidth=0.6, alpha=0.15)
-    axes.plot(number, returns.mean(axis=0), color=_MEAN, linewidth=2.2, marker="o" if len(number) == 1 else None)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.margins(x=0.01)
-    axes.set_xlabel("episode", color=_INK, fontsize=10)
-    axes.set_ylabel("return", color=_INK, fontsize=10)
-    return _png(figure)
-
-
 def _tail(episodes):
     # A label stands where the line ends up, not on the last noisy value.
     return max(1, min(5, episodes // 4))
-
-
-def _figure(width, height):
-    # Without pyplot: no global figure list, no window system, and the user's own matplotlib settings stay as they are.
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color("#B8C0C9")
-    axes.grid(axis="y", color=_GRID, linewidth=0.9)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=10, labelcolor=_MUTED, pad=5)
-    return figure, axes
 
 
 def _label_right(axes, labels):
@@ -153,7 +121,7 @@ def _mark_full_context(axes, report, episodes):
     if not length or not context or not 1 < context / length < episodes:
         return
     at = context / length
-    axes.axvline(at, color="#B8C0C9", linewidth=1.0, linestyle=(0, (2, 3)), zorder=1)
+    axes.axvline(at, color=AXIS, linewidth=1.0, linestyle=(0, (2, 3)), zorder=1)
     axes.annotate(
         f"context full\n({context} steps)",
         (at, 0.1),
@@ -161,7 +129,7 @@ def _mark_full_context(axes, report, episodes):
         xytext=(5, 6),
         textcoords="offset points",
         fontsize=8.5,
-        color=_MUTED,
+        color=MUTED,
         va="bottom",
         linespacing=1.2,
         zorder=6,
@@ -180,7 +148,7 @@ def _title(figure, report):
         f"{name}: learning in context on {tasks} {side} task{'s' * (tasks != 1)}",
         fontsize=14,
         fontweight="bold",
-        color=_INK,
+        color=INK,
     )
     parts = [f"weights frozen, mean of {seeds} seeds" if seeds > 1 else "weights frozen"]
     normalized = report["normalized_return"]
@@ -190,10 +158,4 @@ def _title(figure, report):
             f"last {last} episodes: mean {normalized['mean']:.2f}, worst task {normalized['worst']:.2f} "
             "(0 = random, 1 = oracle)"
         )
-    figure.text(left, 0.868, "  ·  ".join(parts), fontsize=9.5, color=_MUTED)
-
-
-def _png(figure):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    return buffer.getvalue()
+    figure.text(left, 0.868, "  ·  ".join(parts), fontsize=9.5, color=MUTED)

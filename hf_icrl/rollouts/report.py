@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hf_icrl.files import atomic_file, read_json
-from hf_icrl.rollouts.show import html_table, image_html, text_table, video_html
+from hf_icrl.rollouts.show import html_table, text_table, video_html
 
 REPORT_FILE, CURVE_FILE, REPLAY_FILE = "report.json", "learning_curve.png", "replay.mp4"
 
@@ -173,6 +173,7 @@ class Report:
         return self.table()
 
     def _repr_html_(self):
+        from hf_icrl.plots import image_html
         from hf_icrl.rollouts.curves import learning_curve_png
 
         video = self.video()

@@ -18,14 +18,9 @@ def rollout_text(returns):
 
 def curve_html(returns, caption):
     """The mean return per episode as a small picture with a caption."""
-    from hf_icrl.rollouts.curves import simple_curve_png
+    from hf_icrl.plots import image_html, simple_curve_png
 
     return f"<div>{image_html(simple_curve_png(np.asarray(returns)))}<div>{html.escape(caption)}</div></div>"
-
-
-def image_html(png, width=560):
-    """An inline PNG."""
-    return f'<img width="{width}" alt="learning curve" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 def video_html(mp4, width=560):

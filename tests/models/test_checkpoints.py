@@ -56,6 +56,21 @@ def test_a_loaded_model_is_the_saved_one(make_model, make_history, to_batch, tmp
         assert loaded_config == config
 
 
+@pytest.mark.parametrize("observation", ["discrete", "multi", "box", "image"])
+@pytest.mark.parametrize("action", ["discrete", "box", "unbounded"])
+def test_models_of_every_kind_of_space_load(make_model, make_history, tmp_path, observation, action):
+    if action == "unbounded":
+        action = {"type": "Box", "shape": [2], "low": float("-inf"), "high": float("inf")}
+    extra = {"observation_mean": [0.5] * 3, "observation_std": [2.0] * 3} if observation == "box" else {}
+    model = make_model(observation=observation, action=action, **extra)
+    model.save_pretrained(tmp_path)
+    loaded = AutoModel.from_pretrained(tmp_path)
+    history = make_history(make_model(observation=observation, action="discrete"), rows=2, steps=8)
+    first = history["observations"][:, 0]
+    actions = [m.act(m.init_rollout(2, seed=1), first) for m in (model, loaded)]
+    assert (actions[0] == actions[1]).all()
+
+
 def test_arguments_of_loading_override_the_config_and_misspelt_ones_are_refused(make_model, tmp_path):
     make_model().save_pretrained(tmp_path)
     model = AutoModel.from_pretrained(tmp_path, temperature=0.25, refill_keep=2, dtype=torch.bfloat16)

@@ -107,6 +107,7 @@ def test_unknown_arguments_are_refused_with_the_nearest_name(arguments, message)
             },
             r"layers of the kinds \['full_attention', 'sliding_attention'\]",
         ),
+        ({"action_space": {"type": "Box", "shape": [1], "low": -100, "high": 100}}, "has the bound -100"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_both_values(arguments, message):
