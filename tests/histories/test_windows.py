@@ -186,9 +186,9 @@ def test_chunks_that_lie_far_apart_in_memory(by_hand, tmp_path):
             starts.add(start)
             steps = slice(start, start + length)
             np.testing.assert_array_equal(window["observations"], batch.observations[0, steps])
-            np.testing.assert_array_equal(window["labels"].numpy(), batch.actions[0, steps])
-            np.testing.assert_array_equal(window["previous_rewards"][1:].numpy(), batch.rewards[0, steps][:-1])
-            ends = np.flatnonzero(window["previous_dones"].numpy() == 1)
+            np.testing.assert_array_equal(window["labels"], batch.actions[0, steps])
+            np.testing.assert_array_equal(window["previous_rewards"][1:], batch.rewards[0, steps][:-1])
+            ends = np.flatnonzero(window["previous_dones"] == 1)
             np.testing.assert_array_equal(ends, [61_000 - start] if start > 1000 else [])
     assert min(starts) < 1000 < max(starts)
 
