@@ -13,14 +13,13 @@ from hf_icrl.dataset_builders.plan import CollectionPlan
 from hf_icrl.dataset_builders.shards import (
     complete,
     is_complete,
-    locked,
     missing_shards,
     read_request,
     remove_temporary_files,
     write_request,
 )
 from hf_icrl.dataset_builders.workers import write_shards
-from hf_icrl.files import check_writable
+from hf_icrl.files import check_writable, locked
 from hf_icrl.naming import differences
 
 
@@ -99,10 +98,13 @@ def collect(
         if is_complete(plan, folder):
             _say(progress, f"{folder} is collected already; nothing to do")
             return Collection(folder, new_shards=0)
-        _check_same_code(begun["code"], plan.code, folder)
     plan.features  # noqa: B018  (a source or a task that does not fit is found before anything is written)
     check_writable(folder)
-    with locked(folder):
+    with locked(folder, "collecting into"):
+        begun = read_request(folder)  # once more, now that no other process can begin
+        if begun is not None:
+            _check_same_arguments(begun["arguments"], plan.request, folder)
+            _check_same_code(begun["code"], plan.code, folder)
         remove_temporary_files(folder)
         if begun is None:
             write_request(plan, folder)

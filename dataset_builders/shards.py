@@ -5,17 +5,14 @@
 Each is written whole or not at all.
 """
 
-import fcntl
 import json
-import os
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 from datasets import DatasetInfo
 
-from hf_icrl.files import atomic_file, write_json
+from hf_icrl.files import atomic_file, is_temporary, write_json
 from hf_icrl.histories.info import INFO_FILENAME, REQUEST_FILENAME, write_info
 
 STATE_FILENAME = "state.json"
@@ -79,30 +76,6 @@ def remove_temporary_files(folder):
         path.unlink(missing_ok=True)
 
 
-@contextmanager
-def locked(folder):
-    """Hold the folder alone. The system lets go when the process ends, however it ends; no file is left behind.
-
-    Raises:
-        OSError: another process is collecting there.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(
-                error.errno,
-                f"another process is collecting into {folder}: wait for it, or choose another output_dir",
-            ) from error
-        except OSError:
-            # A file system without locks: atomic, identical shards keep two collectors from doing harm.
-            pass
-        yield
-    finally:
-        os.close(handle)
-
-
 def read_request(folder):
     """The content of `collection.json`, or `None` if the folder is new (absent or empty).
 
@@ -119,7 +92,7 @@ def read_request(folder):
             raise ValueError(
                 f"{path} cannot be read ({error}); delete {folder} or choose another output_dir"
             ) from error
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or not all(is_temporary(path.name) for path in folder.iterdir())):
         raise ValueError(
             f"{folder} exists and holds no collection (there is no {REQUEST_FILENAME} in it); nothing was changed: "
             "choose another output_dir"

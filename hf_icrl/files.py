@@ -78,6 +78,39 @@ def remove_temporaries(folder):
             _remove_stale(Path(parent) / target)
 
 
+def is_temporary(name):
+    """Is a file of this name what `atomic_file` writes before it renames?"""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+@contextmanager
+def locked(folder, doing):
+    """Hold the folder alone. The system lets go when the process ends, however it ends; no file is left behind.
+
+    Args:
+        folder (`str` or `Path`): an existing folder.
+        doing (`str`): for the message, as in "another process is collecting into FOLDER".
+
+    Raises:
+        OSError: another process holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(
+                error.errno,
+                f"another process is {doing} {folder}: wait for it, or choose another output_dir",
+            ) from error
+        except OSError:
+            # A file system without locks: whole files and renames keep two processes from tearing each other's.
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
 def sync_folder(folder):
     """Wait until all files in `folder`, and the folder itself, are on the disk: before a rename that declares them whole."""
     for parent, _, files in os.walk(folder):

@@ -10,6 +10,7 @@ the newest whole checkpoint and ends with the same bits as an uninterrupted run.
 
 import os
 import shutil
+from contextlib import nullcontext
 
 from hf_icrl.cli.common import add_recipe_arguments, family_of, load_recipe, minutes, say
 from hf_icrl.cli.errors import UsageError
@@ -36,6 +37,7 @@ def train_model(recipe, dataset_dir, folder, command):
 
     A finished `folder.model` of the same recipe and histories is left as it is; of others, it is an error.
     """
+    from hf_icrl.files import locked
     from hf_icrl.histories import load_histories
 
     dataset, info = load_histories(dataset_dir)
@@ -45,8 +47,9 @@ def train_model(recipe, dataset_dir, folder, command):
         say(f"{folder.model} is trained already; nothing to do")
         return
     trainer = _make_trainer(recipe, dataset, info, family, tasks["validation"], folder)
-    _train(trainer)
-    _publish(trainer, recipe, info, folder.model, command)
+    with locked(folder.checkpoints, "training in") if trainer.is_world_process_zero() else nullcontext():
+        _train(trainer)
+        _publish(trainer, recipe, info, folder.model, command)
 
 
 def _make_trainer(recipe, dataset, info, family, validation, folder):

@@ -6,6 +6,8 @@ import pytest
 from datasets import Dataset
 from tests_support import digest, hf_icrl
 
+from hf_icrl.files import locked
+
 CONFIG = ("--config", "quickstart_smoke")
 
 
@@ -83,6 +85,15 @@ def test_histories_of_another_source_than_the_recipe_says(finished, tmp_path):
     assert "was collected with collect.source 'noise_curriculum'" in text
     assert "collect.episodes 10" in refused("train", *CONFIG, *arguments, "--collect.episodes", "9")
     assert not (tmp_path / "out").exists()
+
+
+def test_two_trainings_in_one_folder(finished, tmp_path):
+    folder, _ = finished
+    (tmp_path / "checkpoints").mkdir()
+    with locked(tmp_path / "checkpoints", "training in"):
+        text = refused("train", *CONFIG, "--dataset", folder / "dataset", "--output_dir", tmp_path)
+    assert f"another process is training in {tmp_path}/checkpoints" in text
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_mistake_in_a_later_section_shows_before_anything_is_done(tmp_path):

@@ -213,6 +213,13 @@ def test_a_folder_with_something_else_in_it_is_not_touched(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["collection.json", "thesis.tex"]
 
 
+def test_what_a_kill_in_the_first_write_left_is_no_obstacle(tmp_path):
+    (tmp_path / ".collection.json.hf_icrl-abcd1234.tmp").write_text("{")
+    collect(tmp_path)
+    assert load_from_disk(str(tmp_path)).num_rows > 0
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write .*file/dataset"):
