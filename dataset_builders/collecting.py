@@ -149,9 +149,9 @@ def _announcement(plan, folder, num_missing):
     text = (
         f"collecting {plan.num_histories:,} histories ({len(plan.tasks)} {plan.split} tasks x "
         f"{plan.histories_per_task}) of {plan.episodes:,} episodes: at most {plan.max_transitions:,} transitions, "
-        f"{_size(plan.max_bytes())}, in {plan.num_shards} shards of {folder}"
+        f"{_size(plan.max_bytes())}, in {plan.num_shards} shard{'s' * (plan.num_shards != 1)} of {folder}"
     )
-    return text + (f"; {there} shards are there already" if there else "")
+    return text + (f"; {there} of them there already" if there else "")
 
 
 def _check_room(plan, folder, num_missing):

@@ -2,15 +2,20 @@
 
 from difflib import get_close_matches
 
+# More valid names than this hide the one that was meant.
+_MANY = 20
+
 
 def nearest(name, valid):
-    """The sentence that ends an unknown-name error: the nearest valid name, or all of them.
+    """The sentence that ends an unknown-name error: the nearest valid name, and all of them unless they are many.
 
     Example: `nearest("sise", ["size", "goal"])` is `"did you mean 'size'? (valid: goal, size)"`.
     """
     valid = sorted(str(v) for v in valid)
     close = get_close_matches(str(name), valid, n=1, cutoff=0.5)
     listing = f"valid: {', '.join(valid)}" if valid else "there are no valid names"
+    if close and len(valid) > _MANY:
+        return f"did you mean {close[0]!r}?"
     return f"did you mean {close[0]!r}? ({listing})" if close else listing
 
 

@@ -45,5 +45,5 @@ def task_family(name, /, **env_kwargs):
         raise ValueError(f"unknown task family {name!r}: {nearest(name, {*_FAMILIES, *_FAMILY_OF_ENV_ID})}")
     module, _, attribute = _FAMILIES[key].partition(":")
     family_class = getattr(import_module(module), attribute)
-    check_names(env_kwargs, list(inspect.signature(family_class).parameters), f"argument of the family {key!r}")
+    check_names(env_kwargs, list(inspect.signature(family_class).parameters), f"{key} argument")
     return family_class(**env_kwargs)

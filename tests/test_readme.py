@@ -35,7 +35,9 @@ def test_the_python_blocks_run_one_after_the_other(folder):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=folder)
     assert result.returncode == 0, result.stderr
     assert "normalised return" in result.stdout
-    assert (folder / "fine-tuned").is_dir()
+    assert {"config.json", "model.safetensors", "history_info.json"} <= {
+        p.name for p in (folder / "fine-tuned").iterdir()
+    }
 
 
 def test_every_file_that_is_linked_exists():

@@ -71,8 +71,8 @@ def test_kwargs_and_tasks_survive_json_and_rebuild_the_family(kwargs):
     ("name", "kwargs", "message"),
     [
         ("darkroom", {}, "did you mean 'dark_room'"),
-        ("dark_room", {"sise": 9}, "unknown argument of the family 'dark_room' 'sise': did you mean 'size'"),
-        ("dark_room", {"goal": [1, 2]}, "unknown argument"),
+        ("dark_room", {"sise": 9}, "unknown dark_room argument 'sise': did you mean 'size'"),
+        ("dark_room", {"goal": [1, 2]}, "unknown dark_room argument"),
         ("dark_room", {"size": 4, "start": [4, 0]}, "outside the room of size 4"),
     ],
 )

@@ -11,6 +11,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_icrl.files import check_writable
+from hf_icrl.histories import write_info
 from hf_icrl.quiet import progress_bars
 from hf_icrl.tasks import task_key
 from hf_icrl.trainers import checkpoints
@@ -311,7 +312,11 @@ class ICRLTrainer(Trainer):
     # ---- What is published ----
 
     def save_model(self, output_dir=None, _internal_call=False):
-        """Write the model into `output_dir`, file by whole file, without `training_args.bin`, which is a pickle."""
+        """Write the model into `output_dir`, file by whole file, without `training_args.bin`, which is a pickle.
+
+        With it goes the record of what it was trained on (`history_info.json`), if the training data have one, so that
+        `evaluate` can refuse to call a task held-out that is not.
+        """
         if self._checkpoint_parent is not None:  # a checkpoint keeps transformers' formats
             super().save_model(output_dir, _internal_call=True)
             return
@@ -321,6 +326,9 @@ class ICRLTrainer(Trainer):
             with checkpoints.explained_write_errors(folder), progress_bars(not self.args.disable_tqdm):
                 super().save_model(str(staging), _internal_call=True)
                 if self.args.should_save:
+                    record = training_data(self.train_dataset)[1]
+                    if record is not None:
+                        write_info(staging, record)
                     move_model_files(staging, folder)
         finally:
             if self.args.should_save:

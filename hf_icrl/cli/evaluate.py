@@ -29,9 +29,11 @@ def add_arguments(parser):
 
 
 def run(args):
-    local = Path(args.model).is_dir()
-    if not args.output_dir and not local:
-        raise UsageError(f"{args.model} is not a local folder: say with --output_dir where the report goes")
+    _check_is_a_model(Path(args.model))
+    if not args.output_dir and not Path(args.model).is_dir():
+        raise UsageError(
+            f"there is no folder {args.model}; if it is a model on the Hub, say with --output_dir where the report goes"
+        )
     if not args.output_dir and (args.config or args.overrides):
         raise UsageError(
             "with other settings than the model's own recipe, say with --output_dir where the report goes, so that "
@@ -97,17 +99,26 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
     return report
 
 
+def _check_is_a_model(folder):
+    """Other folders of ours are named for what they are."""
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return
+    if (folder / "model" / "config.json").is_file():
+        raise ValueError(f"{folder} is a run folder; its model is {folder / 'model'}")
+    if (folder / "history_info.json").is_file():
+        raise ValueError(f"{folder} holds learning histories, not a model")
+    raise FileNotFoundError(
+        f"{folder} holds no config.json, so nothing says what model its weights belong to; name the folder that "
+        "`hf-icrl train` or `save_pretrained` wrote"
+    )
+
+
 def _load(model_path):
     from safetensors import SafetensorError
     from transformers import AutoModel
 
     from hf_icrl.quiet import progress_bars
 
-    if Path(model_path).is_dir() and not (Path(model_path) / "config.json").is_file():
-        raise FileNotFoundError(
-            f"{model_path} holds no config.json, so nothing says what model its weights belong to; name the folder "
-            "that `hf-icrl train` or `save_pretrained` wrote"
-        )
     try:
         with progress_bars(sys.stderr.isatty()):
             return AutoModel.from_pretrained(str(model_path))

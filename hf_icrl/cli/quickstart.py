@@ -49,10 +49,12 @@ def run(args):
 
     if not 0 <= args.seed < 2**32:  # what NumPy and torch both take
         raise UsageError(f"--seed is {args.seed}; it must be from 0 to {2**32 - 1}")
+    folder = RunFolder(args.output_dir)
+    # Before anything heavy is imported, so that one sees at once that something happens.
+    say(f"quickstart{' (smoke: seconds, learns nothing)' if args.smoke else ''}, seed {args.seed}, in {folder.root}")
     recipe = Recipe.load("quickstart_smoke" if args.smoke else "quickstart")
     recipe.override([f"--{section}.seed={args.seed}" for section in ("collect", "train", "evaluate")])
     recipe.check()
-    folder = RunFolder(args.output_dir)
     check_writable(folder.root)
     state = State.open(folder.root, recipe, seed=args.seed, smoke=args.smoke, overwrite=args.overwrite)
     if state.finished:
@@ -61,7 +63,6 @@ def run(args):
         return
 
     environment = recipe.environment
-    say(f"quickstart{' (smoke: seconds, learns nothing)' if args.smoke else ''}, seed {args.seed}, in {folder.root}")
     say(f"\n[1/3] learning histories on the train tasks of {environment.family}")
     with state.timed("collect"):
         collect_histories(recipe, folder.dataset, args.command)

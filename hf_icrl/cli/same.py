@@ -45,29 +45,33 @@ def check_same_histories(recipe, family, tasks, dataset_dir, info):
     expected = {
         "family": family.name,
         "env_id": family.env_id,
-        "env_kwargs": family.env_kwargs,
+        "environment.kwargs": family.env_kwargs,
         **{f"{name} tasks": tasks[name] for name in ("train", "validation", "held_out")},
-        "collect.source": source.name,
-        "collect.params": source.params,
-        "collect.seed": section.seed,
-        "collect.histories_per_task": section.histories_per_task,
-        "collect.episodes": section.episodes,
+        "collect": {
+            "source": source.name,
+            "params": source.params,
+            "seed": section.seed,
+            "histories_per_task": section.histories_per_task,
+            "episodes": section.episodes,
+        },
     }
     found = {
-        **{name: info.get(name) for name in ("family", "env_id", "env_kwargs")},
-        **{f"{name} tasks": info.get("tasks", {}).get(name) for name in ("train", "validation", "held_out")},
-        "collect.source": info["source"]["name"],
-        "collect.params": info["source"]["params"],
-        "collect.seed": info["seed"],
-        "collect.histories_per_task": info["histories_per_task"],
-        "collect.episodes": info["episodes"],
+        "family": info["family"],
+        "env_id": info["env_id"],
+        "environment.kwargs": info["env_kwargs"],
+        **{f"{name} tasks": info["tasks"][name] for name in ("train", "validation", "held_out")},
+        "collect": {
+            "source": info["source"]["name"],
+            "params": info["source"]["params"],
+            **{name: info[name] for name in ("seed", "histories_per_task", "episodes")},
+        },
     }
-    for name, value in expected.items():
-        if found[name] != value:
-            raise ValueError(
-                f"{dataset_dir} was collected with {name} {_short(found[name])}, the recipe {recipe.origin} says "
-                f"{_short(value)}; collect again with this recipe, or train with the recipe of the histories"
-            )
+    for name, there, here in differences(found, expected):
+        instead = f" (or add --{name} {there})" if name.startswith("collect.") else ""
+        raise ValueError(
+            f"{dataset_dir} was collected with {name} = {_short(there)}, the recipe {recipe.origin} says "
+            f"{_short(here)}; collect again with this recipe, or train with the recipe of the histories{instead}"
+        )
 
 
 def _short(value):

@@ -115,7 +115,6 @@ def _publish(trainer, recipe, info, model_dir, command):
     Every process takes part, because gathering sharded weights needs them all; the first one writes.
     """
     from hf_icrl.files import sync_folder
-    from hf_icrl.histories import write_info
     from hf_icrl.model_cards import write_model_card
 
     writes = trainer.is_world_process_zero()
@@ -128,7 +127,6 @@ def _publish(trainer, recipe, info, model_dir, command):
     if not writes:
         return
     (staging / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
-    write_info(staging, info)
     if report is not None:
         report.values.update(model=str(model_dir), command=command)
         report.save(staging / "evaluations" / "validation")

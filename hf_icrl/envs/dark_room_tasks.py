@@ -42,7 +42,7 @@ class DarkRoomFamily(TaskFamily):
             raise ValueError(
                 f'task is {task!r}; a task of the family "dark_room" is a dict such as {{"goal": [2, 7]}}'
             )
-        check_names(task, ["goal"], 'entry in a task of the family "dark_room"')
+        check_names(task, ["goal"], "dark_room task entry")
         if "goal" not in task:
             raise ValueError('task is {}; a task of the family "dark_room" is a dict such as {"goal": [2, 7]}')
         grid.checked_cell(task["goal"], self._size, "goal")

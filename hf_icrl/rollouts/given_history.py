@@ -11,8 +11,8 @@ def given_history(history, num_envs, config):
     Args:
         history: either a mapping with `observations`, `actions`, `rewards`, `dones` of shape (num_envs, T, ...) and,
             if the rows are padded, `lengths` (num_envs,), such as `Rollout.history`; or the rows of a
-            learning-history dataset (a `datasets.Dataset` or a list of row dicts), one history per environment, in
-            the order of the environments.
+            learning-history dataset (a `datasets.Dataset`, what indexing one gives, or a list of row dicts), one
+            history per environment, in the order of the environments.
         num_envs (`int`).
         config: the model's config, for the shapes of one observation and one action.
 
@@ -24,7 +24,12 @@ def given_history(history, num_envs, config):
         ValueError: the number of histories is not that of the environments, or the rows are not whole, ordered
             histories.
     """
-    arrays, lengths = _from_arrays(history) if isinstance(history, dict) else _from_rows(list(history))
+    if not isinstance(history, dict):
+        arrays, lengths = _from_rows(list(history))
+    elif "history_id" in history:  # `dataset[i]` or `dataset[i:j]`
+        arrays, lengths = _from_rows(_rows_of(history))
+    else:
+        arrays, lengths = _from_arrays(history)
     if len(lengths) != num_envs:
         raise ValueError(
             f"history holds {len(lengths)} histories, but envs has {num_envs} environments: give one history per "
@@ -38,6 +43,12 @@ def given_history(history, num_envs, config):
         if len(shape) > 1:
             arrays[name] = arrays[name].reshape(*arrays["rewards"].shape, *shape)
     return arrays, lengths
+
+
+def _rows_of(columns):
+    if np.ndim(columns["history_id"]) == 0:
+        return [columns]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _from_arrays(history):

@@ -123,7 +123,7 @@ class Report:
         tasks, seeds = len(v["tasks"]), v["seeds"]
         return (
             f"{v['env_id']}: {tasks} {v['evaluation_set'].replace('_', '-')} task{'s' * (tasks != 1)} x {seeds} "
-            f"seed{'s' * (seeds != 1)}, {v['episodes']} episodes in one context, weights frozen"
+            f"seed{'s' * (seeds != 1)}, {v['episodes']} episode{'s' * (v['episodes'] != 1)} in one context, weights frozen"
         )
 
     def rows(self):

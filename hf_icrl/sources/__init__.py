@@ -35,7 +35,7 @@ def make_source(name, /, **params):
         raise ValueError(f"unknown source {name!r}: {nearest(name, _SOURCES)}")
     module, _, attribute = _SOURCES[name].partition(":")
     source_class = getattr(import_module(module), attribute)
-    check_names(params, [field.name for field in fields(source_class)], f"parameter of the source {name!r}")
+    check_names(params, [field.name for field in fields(source_class)], f"{name} parameter")
     return source_class(**params)
 
 

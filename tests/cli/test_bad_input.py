@@ -40,10 +40,10 @@ def test_histories_of_other_tasks_than_the_recipe_says(finished, tmp_path):
     folder, _ = finished
     arguments = ("--dataset", folder / "dataset", "--output_dir", tmp_path)
     text = refused("train", *CONFIG, *arguments, "--environment.split_seed", "7")
-    assert "was collected with train tasks" in text
+    assert "was collected with train tasks = " in text
     text = refused("train", *CONFIG, *arguments, "--environment.kwargs.horizon", "30")
-    assert "'horizon': 20" in text
-    assert "'horizon': 30" in text
+    assert "was collected with environment.kwargs.horizon = 20" in text
+    assert "says 30" in text
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,11 @@ def test_a_checkpoint_without_its_config(finished, tmp_path):
     shutil.copytree(folder / "model", tmp_path / "model")
     (tmp_path / "model" / "config.json").unlink()
     before = digest(tmp_path)
+    (tmp_path / "model" / "history_info.json").unlink()
+    before = digest(tmp_path)
     assert "holds no config.json" in refused("evaluate", "--model", tmp_path / "model")
+    assert f"its model is {folder}/model" in refused("evaluate", "--model", folder)
+    assert "holds learning histories, not a model" in refused("evaluate", "--model", folder / "dataset")
     assert digest(tmp_path) == before
 
 
@@ -82,8 +86,8 @@ def test_histories_of_another_source_than_the_recipe_says(finished, tmp_path):
     folder, _ = finished
     arguments = ("--dataset", folder / "dataset", "--output_dir", tmp_path / "out")
     text = refused("train", *CONFIG, *arguments, "--collect.source", "q_learning")
-    assert "was collected with collect.source 'noise_curriculum'" in text
-    assert "collect.episodes 10" in refused("train", *CONFIG, *arguments, "--collect.episodes", "9")
+    assert "was collected with collect.source = 'noise_curriculum'" in text
+    assert "(or add --collect.episodes 10)" in refused("train", *CONFIG, *arguments, "--collect.episodes", "9")
     assert not (tmp_path / "out").exists()
 
 

@@ -40,7 +40,7 @@ def test_no_verb_shows_help_and_is_wrong_usage():
         (["collect", "--config", "quickstart", "--environment.family", "dark_rom"], 1, "dark_room"),
         (["collect", "--config", "quickstart", "--environment.kwargs.sise", "3"], 1, "size"),
         (["describe", "no/such-thing"], 1, "no/such-thing is neither a folder here nor"),
-        (["evaluate", "--model", "no/such-thing"], 2, "is not a local folder"),
+        (["evaluate", "--model", "no/such-thing"], 2, "there is no folder no/such-thing"),
         (
             ["evaluate", "--model", "no/such-thing", "--output_dir", "o"],
             1,

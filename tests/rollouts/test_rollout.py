@@ -133,7 +133,7 @@ def as_dataset_rows(history, tasks):
     return rows
 
 
-@pytest.mark.parametrize("form", ["arrays", "rows", "dataset"])
+@pytest.mark.parametrize("form", ["arrays", "rows", "dataset", "slice"])
 def test_a_given_history_is_a_context_like_any_other(model, family, form):
     from datasets import Dataset
 
@@ -145,8 +145,10 @@ def test_a_given_history_is_a_context_like_any_other(model, family, form):
         history = first.history
         if form != "arrays":
             history = as_dataset_rows(history, tasks)
-        if form == "dataset":
+        if form in ("dataset", "slice"):
             history = Dataset.from_list(history)
+        if form == "slice":
+            history = history[:]  # a dict of columns
         second = rollout(model, family.make_vec(tasks), 4, seed=2, history=history, record=True)
         # The random streams count steps, given or acted, so the same history leads to the same future.
         np.testing.assert_array_equal(second.returns, whole.returns[:, episodes:])

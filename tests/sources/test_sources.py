@@ -117,7 +117,7 @@ def test_parameters_survive_json_and_rebuild_the_source(name, params):
     [
         ("noise_curiculum", {}, "unknown source 'noise_curiculum': did you mean 'noise_curriculum'"),
         ("noise_curriculum", {"eps_strat": 1}, "did you mean 'eps_start'"),
-        ("noise_curriculum", {"name": "x"}, "unknown parameter of the source 'noise_curriculum' 'name'"),
+        ("noise_curriculum", {"name": "x"}, "unknown noise_curriculum parameter 'name'"),
         ("noise_curriculum", {"noise": "unifrom"}, "did you mean 'uniform'"),
         ("noise_curriculum", {"schedule": "linaer"}, "did you mean 'linear'"),
         ("noise_curriculum", {"eps_start": 1.5}, "eps_start is 1.5; it must be a number from 0.0 to 1.0"),
