@@ -1,12 +1,14 @@
 """What every task family defines, and what all of them share."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from hf_icrl.naming import check_names
 from hf_icrl.splits import split_tasks
 
 
-class TaskFamily:
+class TaskFamily(ABC):
     """Base of the families whose tasks can be enumerated.
 
     A subclass sets the class attributes, fills `self.env_kwargs` in its constructor (whose parameters are exactly
@@ -33,25 +35,25 @@ class TaskFamily:
         arguments = "".join(f", {k}={v!r}" for k, v in self.env_kwargs.items())
         return f"task_family({self.name!r}{arguments})"
 
+    @abstractmethod
     def tasks(self):
         """All tasks, a list of dicts, in an order that never changes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_task(self, task):
         """Raise `ValueError` if `task` is no task dict of this family's environment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def task_array(self, tasks):
         """Tasks as one int64 array `(n, k)`, the form in which `demonstrator` takes them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def oracle_return(self, task):
         """The highest expected return of one episode (`float`), or `None` where the family cannot tell."""
-        raise NotImplementedError
 
+    @abstractmethod
     def random_return(self, task):
         """The expected return of one episode of uniformly random actions (`float`), or `None`."""
-        raise NotImplementedError
 
     def demonstrator(self, observations, task_array):
         """Optimal actions, int64 `(n,)`, for observations `(n, ...)` on the tasks of `task_array` `(n, k)`."""

@@ -1,5 +1,6 @@
 """What every source shares: its interface, the histories it returns, and the loop that records them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -57,7 +58,7 @@ class Clock:
     horizon: int
 
 
-class Source:
+class Source(ABC):
     """Base of the sources: a dataclass whose fields are its parameters.
 
     A subclass sets `name` and defines `begin`, whose result acts and learns for all runs at once:
@@ -72,13 +73,13 @@ class Source:
         """All parameters as JSON values, defaults filled in."""
         return asdict(self)
 
+    @abstractmethod
     def describe(self):
         """One sentence for the data card that says what this source does, with its parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, family, tasks, history_ids, seed):
         """Begin one run per task; see the class."""
-        raise NotImplementedError
 
     def generate(self, family, tasks, history_ids, num_episodes, seed):
         """Run this source once on each task, from nothing, for `num_episodes` episodes.
