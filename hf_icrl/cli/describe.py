@@ -9,6 +9,7 @@ Reads only.
 
 from pathlib import Path
 
+from hf_icrl.histories.info import INFO_FILENAME
 from hf_icrl.model_folder import RECIPE_FILE
 
 USAGE = "PATH_OR_ID"
@@ -26,7 +27,7 @@ def run(args):
         folder = _download(args.path_or_id)
     if (folder / "config.json").is_file():
         rows = _model_rows(folder)
-    elif (folder / "history_info.json").is_file():
+    elif (folder / INFO_FILENAME).is_file():
         rows = _dataset_rows(folder)
     elif (folder / "dataset").is_dir() or (folder / "model").is_dir():
         parts = ", ".join(str(folder / name) for name in ("dataset", "model") if (folder / name).is_dir())

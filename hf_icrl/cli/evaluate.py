@@ -14,6 +14,7 @@ from pathlib import Path
 from hf_icrl.cli.common import family_of, say
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
+from hf_icrl.histories.info import INFO_FILENAME
 from hf_icrl.model_folder import recipe_of, record_of
 
 TAKES_OVERRIDES = True
@@ -54,7 +55,6 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
     """
     from hf_icrl import evaluate
     from hf_icrl.files import check_writable
-    from hf_icrl.histories.info import INFO_FILENAME
     from hf_icrl.model_cards import check_model_card_place, write_model_card
 
     section = recipe.evaluate
@@ -105,7 +105,7 @@ def _check_is_a_model(folder):
         return
     if (folder / "model" / "config.json").is_file():
         raise ValueError(f"{folder} is a run folder; its model is {folder / 'model'}")
-    if (folder / "history_info.json").is_file():
+    if (folder / INFO_FILENAME).is_file():
         raise ValueError(f"{folder} holds learning histories, not a model")
     raise FileNotFoundError(
         f"{folder} holds no config.json, so nothing says what model its weights belong to; name the folder that "
