@@ -36,7 +36,12 @@ def collect(
     split_seed=0,
     held_out=0.2,
     validation=0,
+    population=None,
     tasks="train",
+    columns=(),
+    subsample=1,
+    skip=0,
+    keep=None,
     num_proc=1,
     histories_per_shard=None,
     command=None,
@@ -57,11 +62,18 @@ def collect(
         env_kwargs (`dict`, *optional*): environment arguments that all tasks share.
         source_params (`dict`, *optional*): parameters of the source.
         seed (`int`, *optional*, defaults to 0): with a history's id it decides all that is random in the history.
-        split_seed (`int`, *optional*, defaults to 0), held_out (`float`, `int` or `list`, *optional*, defaults to
-            0.2): the split, see `TaskFamily.split`.
+        split_seed (`int`, *optional*, defaults to 0), held_out (`float`, `int`, `str` or `list`,
+            *optional*, defaults to 0.2): the split, see `TaskFamily.split`.
         validation (`int`, *optional*, defaults to 0): train tasks to set aside for choices that held-out tasks must
             not make (`hf_icrl.tasks.validation_split`); no history is collected on them.
+        population (`dict`, *optional*): which tasks there are at all, the arguments of `TaskFamily.sample`.
         tasks (`str`, *optional*, defaults to `"train"`): which tasks to collect on, `"train"` or `"held_out"`.
+        columns (`list[str]`, *optional*): optional columns to record: "time" (the steps that the running episode has
+            had), "optimal_actions" (the demonstrator's), and what the source offers ("log_probs").
+        subsample (`int`, *optional*, defaults to 1): keep every k-th episode of a run: a faster learner to distil.
+        skip (`int`, *optional*, defaults to 0): episodes to leave out at the beginning of each run.
+        keep (`int`, *optional*): at most so many episodes of each run, after skipping and subsampling; what comes after
+            the last of them is not even run.
         num_proc (`int`, *optional*, defaults to 1): processes.
         histories_per_shard (`int`, *optional*): histories of one file; by default so many that it has about 2**18 steps.
         command (`str`, *optional*): recorded as the command that made the data.
@@ -89,7 +101,12 @@ def collect(
         split_seed=split_seed,
         held_out=held_out,
         validation=validation,
+        population=population,
         tasks=tasks,
+        columns=columns,
+        subsample=subsample,
+        skip=skip,
+        keep=keep,
         histories_per_shard=histories_per_shard,
     )
     begun = read_request(folder)
@@ -148,7 +165,7 @@ def _announcement(plan, folder, num_missing):
     there = plan.num_shards - num_missing
     text = (
         f"collecting {plan.num_histories:,} histories ({len(plan.tasks)} {plan.split} tasks x "
-        f"{plan.histories_per_task}) of {plan.episodes:,} episodes: at most {plan.max_transitions:,} transitions, "
+        f"{plan.histories_per_task}) of {len(plan.keep):,} episodes: at most {plan.max_transitions:,} transitions, "
         f"{_size(plan.max_bytes())}, in {plan.num_shards} shard{'s' * (plan.num_shards != 1)} of {folder}"
     )
     return text + (f"; {there} of them there already" if there else "")

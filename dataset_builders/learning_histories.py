@@ -21,8 +21,13 @@ class LearningHistoriesConfig(datasets.BuilderConfig):
     episodes: int = 100
     seed: int = 0
     split_seed: int = 0
-    held_out: float | int | list = 0.2
+    held_out: float | int | str | list = 0.2
     validation: int = 0
+    population: dict[str, Any] | None = None
+    columns: list[str] = field(default_factory=list)
+    subsample: int = 1
+    skip: int = 0
+    keep: int | None = None
     histories_per_shard: int | None = None
 
     def plan(self, tasks):

@@ -12,7 +12,7 @@ from hf_icrl.histories.episodes import episodes_table
 from hf_icrl.histories.schema import COLUMNS, element_width, history_features
 from hf_icrl.histories.spaces import check_values, space_to_spec
 from hf_icrl.sources import make_source
-from hf_icrl.tasks import task_family, validation_split
+from hf_icrl.tasks import divide_tasks, task_family
 
 # About how many steps a shard has: enough to batch many histories, small enough to lose little when interrupted.
 STEPS_PER_SHARD = 2**18
@@ -46,7 +46,12 @@ class CollectionPlan:
         split_seed=0,
         held_out=0.2,
         validation=0,
+        population=None,
         tasks="train",
+        columns=(),
+        subsample=1,
+        skip=0,
+        keep=None,
         histories_per_shard=None,
     ):
         self.family = _resolved(family, env_kwargs, task_family, "family", "env_kwargs")
@@ -55,15 +60,28 @@ class CollectionPlan:
         self.histories_per_task = checked_int(histories_per_task, "histories_per_task", 1)
         self.episodes = checked_int(episodes, "episodes", 1)
         self.seed, self.split_seed = checked_int(seed, "seed", 0), checked_int(split_seed, "split_seed", 0)
-        train, held_out_tasks = self.family.split(seed=self.split_seed, held_out=held_out)
-        train, validation_tasks = validation_split(train, validation, seed=self.split_seed)
-        self.all_tasks = {"train": train, "validation": validation_tasks, "held_out": held_out_tasks}
+        self.columns = tuple(columns)
+        self.keep = _kept_episodes(self.episodes, subsample, skip, keep)
+        self.all_tasks = divide_tasks(
+            self.family, split_seed=self.split_seed, held_out=held_out, validation=validation, population=population
+        )
         self.tasks = self.all_tasks[tasks]
         if not self.tasks:
             raise ValueError(f"there are no {tasks} tasks: held_out is {held_out!r} and validation {validation!r}")
+        streams = self.source.streams
+        if self.histories_per_task % streams:
+            raise ValueError(
+                f"histories_per_task is {self.histories_per_task}, but each learner of {self.source.name} makes "
+                f"{streams} histories at once: use a multiple of {streams}"
+            )
         if histories_per_shard is None:
-            histories_per_shard = max(1, STEPS_PER_SHARD // (self.episodes * self.family.horizon))
+            histories_per_shard = max(1, STEPS_PER_SHARD // (len(self.keep) * self.family.horizon * streams)) * streams
         self.histories_per_shard = checked_int(histories_per_shard, "histories_per_shard", 1)
+        if self.histories_per_shard % streams:
+            raise ValueError(
+                f"histories_per_shard is {self.histories_per_shard}, but the {streams} histories of a learner of "
+                f"{self.source.name} belong into one shard: use a multiple of {streams}"
+            )
         self.request = {
             "family": self.family.name,
             "env_kwargs": self.family.env_kwargs,
@@ -75,7 +93,12 @@ class CollectionPlan:
             "split_seed": self.split_seed,
             "held_out": list(held_out) if isinstance(held_out, tuple) else held_out,
             "validation": validation,
+            "population": population,
             "tasks": tasks,
+            "columns": list(self.columns),
+            "subsample": subsample,
+            "skip": skip,
+            "keep": keep,
             "histories_per_shard": self.histories_per_shard,
         }
         try:
@@ -93,8 +116,8 @@ class CollectionPlan:
 
     @property
     def max_transitions(self):
-        """Steps in all if no episode ends before the horizon."""
-        return self.num_histories * self.episodes * self.family.horizon
+        """Recorded steps in all if no episode ends before the horizon."""
+        return self.num_histories * len(self.keep) * self.family.horizon
 
     def histories_of(self, shard):
         """The history ids of a shard, a `range`."""
@@ -102,8 +125,8 @@ class CollectionPlan:
         return range(first, min(first + self.histories_per_shard, self.num_histories))
 
     def task_of(self, history_id):
-        """The task of a history: neighbours have different ones, so that every shard shows all tasks."""
-        return self.tasks[history_id % len(self.tasks)]
+        """The task of a history: neighbouring learners have different ones, so that every shard shows many tasks."""
+        return self.tasks[history_id // self.source.streams % len(self.tasks)]
 
     @cached_property
     def code(self):
@@ -130,16 +153,15 @@ class CollectionPlan:
     @cached_property
     def features(self):
         """The `datasets.Features` of the collection."""
-        # One episode tells which optional columns the source records.
-        probe = self.source.generate(self.family, self.tasks[:1], [0], 1, self.seed)
-        spaces = self.spaces.values()
-        return history_features(*spaces, task_example=self.tasks[0], optional=tuple(probe.optional))
+        return history_features(*self.spaces.values(), task_example=self.tasks[0], optional=self.columns)
 
     def table(self, shard):
         """Generate the histories of a shard: a `pyarrow.Table` of episodes."""
         ids = self.histories_of(shard)
         tasks = [self.task_of(h) for h in ids]
-        batch = self.source.generate(self.family, tasks, list(ids), self.episodes, self.seed)
+        batch = self.source.generate(
+            self.family, tasks, list(ids), self.episodes, self.seed, columns=self.columns, keep=self.keep
+        )
         check_values(batch.observations, self.spaces["observation_space"], f"observations of {self.source.name}")
         check_values(batch.actions, self.spaces["action_space"], f"actions of {self.source.name}")
         return episodes_table(
@@ -160,7 +182,7 @@ class CollectionPlan:
             elif field.name not in ("terminated", "truncated"):
                 row += 4
                 step += _bytes(field.type.value_type)
-        return self.max_transitions * step + self.num_histories * self.episodes * row
+        return self.max_transitions * step + self.num_histories * len(self.keep) * row
 
     def info(self, num_transitions, num_bytes, command):
         """What `history_info.json` says."""
@@ -176,11 +198,12 @@ class CollectionPlan:
                 "description": self.source.describe(),
             },
             "seed": self.seed,
-            "split": {"seed": self.split_seed, "held_out": self.request["held_out"]},
+            "split": {name: self.request[name] for name in ("held_out", "population")} | {"seed": self.split_seed},
             "tasks": self.all_tasks,
             "collected_on": self.split,
             "histories_per_task": self.histories_per_task,
-            "episodes": self.episodes,
+            "episodes": len(self.keep),
+            "run": {name: self.request[name] for name in ("episodes", "subsample", "skip", "keep")},
             "num_histories": self.num_histories,
             "num_transitions": num_transitions,
             "num_bytes": num_bytes,
@@ -199,6 +222,17 @@ def _resolved(given, params, make, what, params_name):
             f"{what}'s name with {params_name}, or the object alone"
         )
     return given
+
+
+def _kept_episodes(episodes, subsample, skip, keep):
+    """The episodes of a run that are recorded, a `range`."""
+    subsample, skip = checked_int(subsample, "subsample", 1), checked_int(skip, "skip", 0)
+    kept = range(skip, episodes, subsample)
+    if keep is not None:
+        kept = kept[: checked_int(keep, "keep", 1)]
+    if not kept:
+        raise ValueError(f"skip is {skip}, but a run has only {episodes} episodes; skip fewer")
+    return kept
 
 
 def _bytes(kind):

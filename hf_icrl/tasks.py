@@ -13,19 +13,34 @@ from hf_icrl.envs.family import TaskFamily
 from hf_icrl.naming import check_names, nearest
 from hf_icrl.splits import task_key, validation_split
 
-__all__ = ["TaskFamily", "task_family", "task_key", "validation_split"]
+__all__ = ["TaskFamily", "divide_tasks", "task_family", "task_key", "validation_split"]
 
 # Family name -> where its class is. Classes are loaded on first use.
-_FAMILIES = {"dark_room": "hf_icrl.envs.dark_room_tasks:DarkRoomFamily"}
+_FAMILIES = {
+    "bernoulli_bandit": "hf_icrl.envs.bernoulli_bandit_tasks:BernoulliBanditFamily",
+    "contextual_bandit": "hf_icrl.envs.contextual_bandit_tasks:ContextualBanditFamily",
+    "dark_room": "hf_icrl.envs.dark_room_tasks:DarkRoomFamily",
+    "gymnasium": "hf_icrl.envs.gymnasium_tasks:GymnasiumFamily",
+    "key_to_door": "hf_icrl.envs.key_to_door_tasks:KeyToDoorFamily",
+    "linear_bandit": "hf_icrl.envs.linear_bandit_tasks:LinearBanditFamily",
+}
 # Environment id -> family name: an id names its family, too.
-_FAMILY_OF_ENV_ID = {"hf_icrl/DarkRoom-v0": "dark_room"}
+_FAMILY_OF_ENV_ID = {
+    "hf_icrl/BernoulliBandit-v0": "bernoulli_bandit",
+    "hf_icrl/ContextualBandit-v0": "contextual_bandit",
+    "hf_icrl/DarkRoom-v0": "dark_room",
+    "hf_icrl/Gymnasium-v0": "gymnasium",
+    "hf_icrl/KeyToDoor-v0": "key_to_door",
+    "hf_icrl/LinearBandit-v0": "linear_bandit",
+}
 
 
 def task_family(name, /, **env_kwargs):
     """The family called `name`.
 
     Args:
-        name (`str`): `"dark_room"`, or its environment id `"hf_icrl/DarkRoom-v0"`.
+        name (`str`): `"bernoulli_bandit"`, `"contextual_bandit"`, `"dark_room"`, `"gymnasium"`, `"key_to_door"` or
+            `"linear_bandit"`, or its environment id, such as `"hf_icrl/DarkRoom-v0"`.
         env_kwargs: environment arguments that all tasks share; what is left out has the environment's default.
 
     Returns:
@@ -47,3 +62,19 @@ def task_family(name, /, **env_kwargs):
     family_class = getattr(import_module(module), attribute)
     check_names(env_kwargs, list(inspect.signature(family_class).parameters), f"{key} argument")
     return family_class(**env_kwargs)
+
+
+def divide_tasks(family, *, split_seed=0, held_out=0.2, validation=0, population=None):
+    """The three disjoint task lists of an experiment.
+
+    Args:
+        family (`TaskFamily`): where the tasks come from.
+        split_seed, held_out, population: see `TaskFamily.split`.
+        validation (`int`, *optional*, defaults to 0): see `validation_split`.
+
+    Returns:
+        `dict`: "train" (without the validation tasks), "validation" and "held_out".
+    """
+    train, held_out = family.split(seed=split_seed, held_out=held_out, population=population)
+    train, validation = validation_split(train, validation, seed=split_seed)
+    return {"train": train, "validation": validation, "held_out": held_out}

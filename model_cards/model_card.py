@@ -130,16 +130,17 @@ def _setting(report, recipe, info):
         own = {key: info[key] for key in ("family", "env_id", "env_kwargs", "episodes")}
         return own | {"tasks": info["tasks"].get("held_out") or info["tasks"]["train"]}
     if recipe is not None and "environment" in recipe:
-        from hf_icrl.tasks import task_family
+        from hf_icrl.tasks import divide_tasks, task_family
 
         section = recipe["environment"]
         family = task_family(section["family"], **section.get("kwargs", {}))
-        train, held_out = family.split(seed=section.get("split_seed", 0), held_out=section.get("held_out", 0.2))
+        names = ("split_seed", "held_out", "validation", "population")
+        tasks = divide_tasks(family, **{name: section[name] for name in names if name in section})
         return {
             "family": family.name,
             "env_id": family.env_id,
             "env_kwargs": family.env_kwargs,
-            "tasks": held_out or train,
+            "tasks": tasks["held_out"] or tasks["train"],
             "episodes": _SNIPPET_EPISODES,
         }
     return None

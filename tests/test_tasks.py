@@ -139,7 +139,7 @@ def test_held_out_tasks_can_be_listed():
         (1.0, r"held_out is 1.0; a fraction must be in \[0, 1\)"),
         (float("nan"), "held_out is nan"),
         (0.999, "asks for 80 of 80"),
-        ("some", "held_out is 'some'"),
+        ("some", "unknown published split 'some' of 'dark_room'"),
         (True, "held_out is True"),
         ([{"goal": [4, 4]}], "no task of"),
         ([{"goal": [9, 4]}], "outside the room of size 9"),
@@ -217,7 +217,7 @@ def test_demonstrator_and_random_agents_earn_what_the_family_says(kwargs, data):
     goals = family.task_array([task] * n)
     rng = np.random.default_rng(0)
     for policy, expected in [
-        (lambda observations: family.demonstrator(observations, goals), family.oracle_return(task)),
+        (lambda observations: family.demonstrator(observations, goals, {}), family.oracle_return(task)),
         (lambda observations: rng.integers(5, size=n), family.random_return(task)),
     ]:
         observations, _ = envs.reset(seed=0)
@@ -234,7 +234,7 @@ def test_the_demonstrator_walks_vertically_first():
     family = task_family("dark_room", observation="row_col")
     observations = np.array([[4, 4], [7, 7], [2, 3], [2, 8], [2, 7]])
     goals = np.array([[2, 7]] * 5)
-    assert family.demonstrator(observations, goals).tolist() == [1, 1, 2, 4, 0]
+    assert family.demonstrator(observations, goals, {}).tolist() == [1, 1, 2, 4, 0]
     assert family.arrived(observations, goals).tolist() == [False] * 4 + [True]
 
 

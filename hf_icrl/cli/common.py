@@ -62,13 +62,18 @@ def say(text=""):
 
 def family_of(recipe):
     """The recipe's task family and its (train, validation, held_out) tasks."""
-    from hf_icrl.tasks import task_family, validation_split
+    from hf_icrl.tasks import divide_tasks, task_family
 
     environment = recipe.environment
     family = task_family(environment.family, **environment.kwargs)
-    train, held_out = family.split(seed=environment.split_seed, held_out=environment.held_out)
-    train, validation = validation_split(train, environment.validation, seed=environment.split_seed)
-    return family, {"train": train, "validation": validation, "held_out": held_out}
+    tasks = divide_tasks(
+        family,
+        split_seed=environment.split_seed,
+        held_out=environment.held_out,
+        validation=environment.validation,
+        population=environment.population,
+    )
+    return family, tasks
 
 
 def minutes(seconds):

@@ -26,7 +26,10 @@ class EnvironmentSection:
     family: str
     kwargs: dict = field(default_factory=dict)
     split_seed: int = 0
-    held_out: float | int | list = 0.2  # a fraction, a number, or the held-out tasks themselves
+    held_out: float | int | str | list = (
+        0.2  # a fraction, a number, a published split, or the held-out tasks themselves
+    )
+    population: dict | None = None  # which tasks there are at all: the arguments of TaskFamily.sample
     validation: int = 0  # how many train tasks are set aside for choices (temperature, stopping)
 
 
@@ -36,8 +39,12 @@ class CollectSection:
 
     source: str
     histories_per_task: int
-    episodes: int
+    episodes: int  # of each run of the source
     params: dict = field(default_factory=dict)
+    columns: list = field(default_factory=list)  # optional ones: time, optimal_actions, log_probs
+    subsample: int = 1  # keep every k-th episode of a run
+    skip: int = 0  # leave out so many at its beginning
+    keep: int | None = None  # and keep at most so many
     seed: int = 0
     num_proc: int = 1
 

@@ -52,7 +52,7 @@ def check_same_histories(recipe, family, tasks, dataset_dir, info):
             "params": source.params,
             "seed": section.seed,
             "histories_per_task": section.histories_per_task,
-            "episodes": section.episodes,
+            **{name: getattr(section, name) for name in ("episodes", "subsample", "skip", "keep")},
         },
     }
     found = {
@@ -63,7 +63,8 @@ def check_same_histories(recipe, family, tasks, dataset_dir, info):
         "collect": {
             "source": info["source"]["name"],
             "params": info["source"]["params"],
-            **{name: info[name] for name in ("seed", "histories_per_task", "episodes")},
+            **{name: info[name] for name in ("seed", "histories_per_task")},
+            **info["run"],
         },
     }
     for name, there, here in differences(found, expected):

@@ -61,25 +61,27 @@ class DarkRoomFamily(TaskFamily):
         """What uniformly random actions earn in one episode, on average; exact."""
         return self._expected_return(task, np.mean)
 
-    def demonstrator(self, observations, task_array):
-        """The published walker: first along the column to the goal's row, then along the row, then it stays.
+    def demonstrator(self, observations, task_array, infos):
+        """The published walker: first along the column to the goal's row, then along the row, then it stays."""
+        return self.walk(observations, task_array, task_array)
 
-        Args:
-            observations (`np.ndarray`): as the environment gives them, `(n,)` or `(n, 2)`.
-            task_array (`np.ndarray`, shape `(n, 2)`): goals.
+    def possible_targets(self):
+        """Every possible goal."""
+        return grid.possible_goals(self._size, self.env_kwargs["start"])
 
-        Returns:
-            `np.ndarray`: int64 actions `(n,)`, optimal on every step.
-        """
+    def targets(self, task_array, infos):
+        """The goals."""
+        return task_array
+
+    def walk(self, observations, task_array, targets):
+        """The same walk, to any cells `targets` `(n, 2)`; no way is shorter."""
         row, col = grid.decode(observations, self._size, self.env_kwargs["observation"])
-        goal_row, goal_col = task_array[:, 0], task_array[:, 1]
-        across = np.where(col < goal_col, grid.RIGHT, np.where(col > goal_col, grid.LEFT, grid.STAY))
-        return np.where(row < goal_row, grid.DOWN, np.where(row > goal_row, grid.UP, across))
+        return grid.walk(row, col, targets[:, 0], targets[:, 1])
 
-    def arrived(self, observations, task_array):
-        """Bool `(n,)`: does each agent stand on its goal?"""
+    def arrived(self, observations, targets):
+        """Bool `(n,)`: does each agent stand on its target?"""
         row, col = grid.decode(observations, self._size, self.env_kwargs["observation"])
-        return (row == task_array[:, 0]) & (col == task_array[:, 1])
+        return (row == targets[:, 0]) & (col == targets[:, 1])
 
     def _expected_return(self, task, backup):
         """Value of the start by backward induction; `backup` is the NumPy reduction over actions."""

@@ -37,6 +37,15 @@ def move(row, col, action, size):
     return row, col
 
 
+def walk(row, col, target_row, target_col):
+    """The published walker: along the column to the target's row first, then along the row, then it stays.
+
+    All arguments are int64 arrays `(n,)`; returns int64 actions `(n,)`. No way is shorter.
+    """
+    across = np.where(col < target_col, RIGHT, np.where(col > target_col, LEFT, STAY))
+    return np.where(row < target_row, DOWN, np.where(row > target_row, UP, across))
+
+
 def start_cell(start, size):
     """The fixed start as `(row, col)`, or `None` for a start that is drawn anew for every episode."""
     if start == "random":

@@ -7,7 +7,7 @@ from hf_icrl.files import read_json, write_json
 INFO_FILENAME = "history_info.json"
 # What a collection that is under way was asked for (see `hf_icrl.dataset_builders.shards`).
 REQUEST_FILENAME = "collection.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def write_info(folder, info):

@@ -26,7 +26,7 @@ COLUMNS = (
 # Columns with one value a step: their lists have the same length within a row.
 STEP_COLUMNS = ("observations", "actions", "rewards")
 # Columns that a source may add -> the type of one step's value; "action" means that of the action space.
-OPTIONAL_COLUMNS = {"optimal_actions": "action", "log_probs": "float32", "feedback": "float32"}
+OPTIONAL_COLUMNS = {"optimal_actions": "action", "log_probs": "float32", "time": "int32", "feedback": "float32"}
 
 
 def history_features(observation_space, action_space, task_example, optional=()):

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from hf_icrl.model_folder import RECIPE_FILE, cached_revision, recipe_of, record_of
-from hf_icrl.tasks import task_family, task_key, validation_split
+from hf_icrl.tasks import divide_tasks, task_family, task_key
 
 _SETS = ("held_out", "validation", "train")
 
@@ -123,8 +123,6 @@ def _origin_of_recipe(text, where):
             f"{where} has no section environment with a family in it, so it is no recipe; restore or remove it"
         ) from error
     family = task_family(section["family"], **(section.get("kwargs") or {}))
-    seed = section.get("split_seed", 0)
-    train, held_out = family.split(seed=seed, held_out=section.get("held_out", 0.2))
-    train, validation = validation_split(train, section.get("validation", 0), seed=seed)
-    tasks = {"train": train, "validation": validation, "held_out": held_out}
+    names = ("split_seed", "held_out", "validation", "population")
+    tasks = divide_tasks(family, **{name: section[name] for name in names if name in section})
     return _Origin(family.name, family.env_id, family.env_kwargs, tasks, where)

@@ -1,72 +1,32 @@
-"""What every source shares: its interface, the histories it returns, and the loop that records them."""
+"""What every source shares: its interface."""
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 
-from hf_icrl.counter_random import integers, stream_keys
-from hf_icrl.envs.vector import true_next_observations
-
-
-@dataclass
-class HistoryBatch:
-    """Learning histories of n runs, side by side, time-major within each run; T = num_episodes * horizon.
-
-    A run whose episodes end early has fewer than T steps; what lies beyond its length is zero.
-
-    Attributes:
-        history_ids: int64 `(n,)`.
-        tasks: n task dicts.
-        observations: `(n, T, ...)`, before each action.
-        actions: `(n, T, ...)`.
-        rewards: float32 `(n, T)`, what that action earned.
-        terminated, truncated: bool `(n, T)`, whether that action ended its episode, and how; never both.
-        next_observations: `(n, T, ...)`, what that action led to: at an episode's end the true last observation.
-        lengths: int64 `(n,)`, valid steps of each run.
-        optional: more arrays `(n, T)` by name, such as `"optimal_actions"`.
-    """
-
-    history_ids: np.ndarray
-    tasks: list[dict[str, Any]]
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    next_observations: np.ndarray
-    lengths: np.ndarray
-    optional: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass
-class Clock:
-    """Where each run is, before its next action.
-
-    Attributes:
-        time (`int`): steps since the run began, the same for all runs.
-        episode: int64 `(n,)`, episodes finished.
-        step: int64 `(n,)`, steps taken in the running episode.
-        num_episodes (`int`), horizon (`int`): how many episodes a run has, and the most steps an episode has.
-    """
-
-    time: int
-    episode: np.ndarray
-    step: np.ndarray
-    num_episodes: int
-    horizon: int
+from hf_icrl.naming import check_names
+from hf_icrl.sources.recording import record
 
 
 class Source(ABC):
     """Base of the sources: a dataclass whose fields are its parameters.
 
     A subclass sets `name` and defines `begin`, whose result acts and learns for all runs at once:
-    `act(observations, clock) -> (actions, optional)`, where `optional` is a dict of arrays `(n,)` to record, and
-    `learn(observations, actions, rewards, terminated, next_observations)`. Its constructor checks every parameter.
+    `act(observations, clock) -> (actions, optional)`, where `optional` is a dict of arrays `(n, ...)` by the names of
+    `offers`, and `learn(transition)`. Its constructor checks every parameter.
+
+    Attributes:
+        name (`str`): the source's name.
+        offers (`tuple[str, ...]`): optional columns that its `act` can return ("log_probs"); every source also has
+            those that the recorder itself makes ("time", and "optimal_actions" where the family has a demonstrator).
+        streams (`int`): how many histories one learner makes at once, in as many environments. They have consecutive
+            ids, the first of which is a multiple of `streams`, and one task.
     """
 
     name = None
+    offers = ()
+    streams = 1
 
     @property
     def params(self):
@@ -81,7 +41,7 @@ class Source(ABC):
     def begin(self, family, tasks, history_ids, seed):
         """Begin one run per task; see the class."""
 
-    def generate(self, family, tasks, history_ids, num_episodes, seed):
+    def generate(self, family, tasks, history_ids, num_episodes, seed, columns=(), keep=None):
         """Run this source once on each task, from nothing, for `num_episodes` episodes.
 
         Args:
@@ -90,13 +50,19 @@ class Source(ABC):
             history_ids (`array_like` of int, shape `(n,)`): one id >= 0 per run.
             num_episodes (`int`): episodes per run.
             seed (`int`): the user's seed.
+            columns (iterable of `str`): optional columns to record: "time" (steps taken in the running episode before
+                the action), "optimal_actions" (what the family's demonstrator would have done), and what the source
+                `offers`.
+            keep (`range`, *optional*): the episodes to record, all by default. What comes after the last of them is
+                not even run.
 
         Returns:
             `HistoryBatch`: run i depends on `(seed, history_ids[i])`, its task and the parameters alone: not on its
             neighbours, its place or the size of the batch.
 
         Raises:
-            ValueError: the numbers of tasks and ids differ, or the family cannot serve this source.
+            ValueError: the numbers of tasks and ids differ, the family cannot serve this source, or a column that
+                nobody can fill.
         """
         history_ids = np.asarray(history_ids, dtype=np.int64)
         if history_ids.shape != (len(tasks),):
@@ -105,52 +71,29 @@ class Source(ABC):
             raise ValueError(f"a history id is {history_ids.min()}; ids must be >= 0")
         if num_episodes < 1:
             raise ValueError(f"num_episodes is {num_episodes}; it must be at least 1")
+        columns = tuple(columns)
+        check_names(columns, ("time", "optimal_actions", *self.offers), f"optional column of {self.name}")
+        keep = range(num_episodes) if keep is None else keep
+        if not len(keep) or keep.step < 1 or not 0 <= keep[0] <= keep[-1] < num_episodes:
+            raise ValueError(f"keep is {keep!r}; it must be an ascending range of the {num_episodes} episodes")
+        self._check_streams(tasks, history_ids)
         run = self.begin(family, tasks, history_ids, seed)
-        return _record(run, family, tasks, history_ids, num_episodes, seed)
+        return record(run, family, tasks, history_ids, num_episodes, seed, columns, keep)
 
-
-def _record(run, family, tasks, history_ids, num_episodes, seed):
-    """Step `run` on one vector environment until every run has its episodes, and keep what happens."""
-    n, total = len(tasks), num_episodes * family.horizon
-    envs = family.make_vec(tasks)
-    # A run's environment has a stream of its own: resetting all with one seed would correlate the histories.
-    env_seeds = integers(stream_keys(seed, "source/environment", history_ids), 0, 2**31)
-    observations, _ = envs.reset(seed=env_seeds.tolist())
-    clock = Clock(0, np.zeros(n, np.int64), np.zeros(n, np.int64), num_episodes, family.horizon)
-    lengths = np.zeros(n, dtype=np.int64)
-    # One row per step while recording: writing columns of (n, total) arrays would touch n cache lines each.
-    steps = {}
-    for time in range(total):
-        clock.time = time
-        actions, optional = run.act(observations, clock)
-        following, rewards, terminated, truncated, infos = envs.step(actions)
-        true_next = true_next_observations(following, infos)
-        run.learn(observations, actions, rewards, terminated, true_next)
-        core = {
-            "observations": observations,
-            "actions": actions,
-            "rewards": rewards,
-            "terminated": terminated,
-            "truncated": truncated,
-            "next_observations": true_next,
-        }
-        if not steps:
-            steps = {k: np.zeros((total, *v.shape), v.dtype) for k, v in {**core, **optional}.items()}
-        for name, value in {**core, **optional}.items():
-            steps[name][time] = value
-        lengths += clock.episode < num_episodes
-        ended = terminated | truncated
-        clock.episode = clock.episode + ended
-        clock.step = np.where(ended, 0, clock.step + 1)
-        observations = following
-        if clock.episode.min() >= num_episodes:
-            break
-    envs.close()
-    arrays = {name: np.ascontiguousarray(np.swapaxes(value, 0, 1)) for name, value in steps.items()}
-    if lengths.min() < total:
-        # Runs that had all their episodes went on beside the others; that part is no history.
-        beyond = np.arange(total) >= lengths[:, None]
-        for value in arrays.values():
-            value[beyond] = 0
-    extra = {name: arrays.pop(name) for name in optional}
-    return HistoryBatch(history_ids, list(tasks), lengths=lengths, optional=extra, **arrays)
+    def _check_streams(self, tasks, history_ids):
+        if self.streams == 1:
+            return
+        if len(tasks) % self.streams:
+            raise ValueError(
+                f"{self.name} makes {self.streams} histories with each learner, but {len(tasks)} are asked for: ask "
+                f"for a multiple of {self.streams}"
+            )
+        groups = history_ids.reshape(-1, self.streams)
+        if (groups != groups[:, :1] + np.arange(self.streams)).any() or (groups[:, 0] % self.streams).any():
+            raise ValueError(
+                f"{self.name} makes {self.streams} histories with each learner; their ids must follow each other from "
+                f"a multiple of {self.streams} on, got {history_ids.tolist()[:20]}"
+            )
+        for first in range(0, len(tasks), self.streams):
+            if any(task != tasks[first] for task in tasks[first : first + self.streams]):
+                raise ValueError(f"the {self.streams} histories of a learner of {self.name} must have one task")

@@ -1,13 +1,15 @@
 """Forms of noise: ways in which a demonstrator strays, for a given noise level.
 
 Each class serves n runs at once. `act(observations, optimal, level, clock) -> actions`: `optimal` int64 `(n,)` is what
-the demonstrator would do, `level` float64 `(n,)` in [0, 1] how noisy each run is now. Every random number comes
+the demonstrator would do, `level` float64 `(n,)` in [0, 1] how noisy each run is now. `begin` gives a form the source,
+the family, the tasks, the history ids and the seed. Every random number comes
 from the run's own stream (`hf_icrl.counter_random`). A new form is a class and one line in `FORMS`.
 """
 
 import numpy as np
 
 from hf_icrl.counter_random import integers, stream_keys, uniforms
+from hf_icrl.sources.random_actions import RandomActions
 
 
 class UniformNoise:
@@ -18,13 +20,12 @@ class UniformNoise:
 
     sentence = "at each step an action drawn uniformly from {actions} replaces the demonstrator's with probability eps"
 
-    def __init__(self, source, family, task_array, history_ids, seed):
-        self.choices = _allowed(source.random_actions, family)
+    def __init__(self, source, family, tasks, history_ids, seed):
+        self.random = RandomActions(family, tasks, history_ids, seed, "noise/uniform/choose", source.random_actions)
         self.explore = stream_keys(seed, "noise/uniform/explore", history_ids)
-        self.choose = stream_keys(seed, "noise/uniform/choose", history_ids)
 
     def act(self, observations, optimal, level, clock):
-        random = self.choices[integers(self.choose, clock.time, len(self.choices))]
+        random = self.random.draw(clock.time)
         return np.where(uniforms(self.explore, clock.time) < level, random, optimal)
 
 
@@ -40,11 +41,10 @@ class HeldNoise:
         "the episode ends, begun so often that the share of such steps is about eps"
     )
 
-    def __init__(self, source, family, task_array, history_ids, seed):
-        self.choices = _allowed(source.random_actions, family)
+    def __init__(self, source, family, tasks, history_ids, seed):
+        self.random = RandomActions(family, tasks, history_ids, seed, "noise/held/choose", source.random_actions)
         self.low, self.high = source.hold
         self.explore = stream_keys(seed, "noise/held/explore", history_ids)
-        self.choose = stream_keys(seed, "noise/held/choose", history_ids)
         self.duration = stream_keys(seed, "noise/held/duration", history_ids)
         self.left = np.zeros(len(history_ids), dtype=np.int64)
         self.held = np.zeros(len(history_ids), dtype=np.int64)
@@ -53,7 +53,7 @@ class HeldNoise:
         self.left[clock.step == 0] = 0
         begin_probability = level / (level + 0.5 * (self.low + self.high) * (1.0 - level))
         begins = (self.left == 0) & (uniforms(self.explore, clock.time) < begin_probability)
-        random = self.choices[integers(self.choose, clock.time, len(self.choices))]
+        random = self.random.draw(clock.time)
         duration = self.low + integers(self.duration, clock.time, self.high - self.low + 1)
         self.held = np.where(begins, random, self.held)
         self.left = np.where(begins, duration, self.left)
@@ -63,10 +63,11 @@ class HeldNoise:
 
 
 class GoalNoise:
-    """A wrong goal for a whole episode: with probability `level` at its start the demonstrator serves another task.
+    """A wrong target for a whole episode: with probability `level` at its start the demonstrator heads somewhere else.
 
-    It goes to the wrong goal and stays there until the episode ends. The wrong goal is uniform over all other tasks
-    of the family, held-out ones included: going there is exploration, and earns nothing.
+    It goes to the wrong target and stays there until the episode ends. The wrong target is uniform over all possible
+    ones but what the task asks for now, those of held-out tasks included: going there is exploration, and earns
+    nothing.
     """
 
     sentence = (
@@ -74,45 +75,64 @@ class GoalNoise:
         "all other goals (held-out ones included; they are not rewarded), and stays there"
     )
 
-    def __init__(self, source, family, task_array, history_ids, seed):
-        self.family, self.own = family, task_array
-        self.every = family.task_array(family.tasks())
-        place = {task: i for i, task in enumerate(map(tuple, self.every.tolist()))}
-        # An own task may be unlisted: a goal on the start, chosen by hand.
-        self.own_place = np.array([place.get(task, -1) for task in map(tuple, task_array.tolist())])
-        self.target_place = self.own_place.copy()
-        self.target = task_array.copy()
+    def __init__(self, source, family, tasks, history_ids, seed):
+        self.family = family
+        self.task_array = family.task_array(tasks)
+        self.every = family.possible_targets()
+        # A target is a few small numbers: seen as one, it is found among all of them by bisection.
+        self.base = int(self.every.max()) + 2
+        code = self._code(self.every)
+        self.order = np.argsort(code)
+        self.sorted_codes = code[self.order]
+        n = len(tasks)
+        self.wrong_place = np.full(n, -1)  # which of all targets a run is led astray to; -1: it is not
         self.explore = stream_keys(seed, f"noise/{source.noise}/explore", history_ids)
         self.choose = stream_keys(seed, f"noise/{source.noise}/choose", history_ids)
 
     def act(self, observations, optimal, level, clock):
-        self._draw(clock.step == 0, level, clock)
-        return self.family.demonstrator(observations, self.target)
+        self._draw(clock.step == 0, self._own_place(clock), level, clock)
+        return self._walk(observations, optimal)
 
-    def _draw(self, rows, level, clock, leaving=None):
+    def _walk(self, observations, optimal):
+        astray = self.wrong_place >= 0
+        if not astray.any():
+            return optimal
+        walk = self.family.walk(observations, self.task_array, self.every[self.wrong_place])
+        return np.where(astray, walk, optimal)
+
+    def _own_place(self, clock):
+        """Where among all targets stands what each task asks for now; -1 if nowhere (a goal on the start, say)."""
+        code = self._code(self.family.targets(self.task_array, clock.infos))
+        at = np.minimum(np.searchsorted(self.sorted_codes, code), len(self.order) - 1)
+        return np.where(self.sorted_codes[at] == code, self.order[at], -1)
+
+    def _code(self, targets):
+        return targets @ self.base ** np.arange(targets.shape[1])
+
+    def _draw(self, rows, own_place, level, clock, leaving=None):
         """Give the runs in `rows` (bool `(n,)`) a new target: a wrong one with probability `level`, else their own.
 
-        `leaving` (bool `(n,)`) are runs that have reached their target and must not draw it again.
+        `leaving` (bool `(n,)`) are runs that have reached their wrong target and must not draw it again.
         """
         if not rows.any():
             return
-        own = self.own_place[rows]
-        left = np.full(len(own), -1) if leaving is None else np.where(leaving, self.target_place, -1)[rows]
-        # Uniform over all tasks but these two: draw from as many as remain, then skip over both, the lower one first.
+        own = own_place[rows]
+        left = np.full(len(own), -1) if leaving is None else np.where(leaving, self.wrong_place, -1)[rows]
+        left = np.where(left == own, -1, left)
+        # Uniform over all targets but these two: draw from as many as remain, then skip over both, the lower one first.
         skipped = np.sort(np.stack([own, left]), axis=0)
         wrong = integers(self.choose[rows], clock.time, len(self.every) - (skipped >= 0).sum(axis=0))
         for place in skipped:
             wrong += (place >= 0) & (wrong >= place)
         strays = uniforms(self.explore[rows], clock.time) < level[rows]
-        self.target_place[rows] = np.where(strays, wrong, own)
-        self.target[rows] = np.where(strays[:, None], self.every[wrong], self.own[rows])
+        self.wrong_place[rows] = np.where(strays, wrong, -1)
 
 
 class TripNoise(GoalNoise):
-    """Wrong goals one after another: as `GoalNoise`, but a wrong goal that is reached is followed by a new draw.
+    """Wrong targets one after another: as `GoalNoise`, but a wrong target that is reached is followed by a new draw.
 
-    So an episode may pass several wrong goals before it settles on the right one, and does not idle away from it.
-    (Where the start is random, the first wrong goal may be the start itself, which costs one step.)
+    So an episode may pass several wrong targets before it settles on the right one, and does not idle away from it.
+    (Where the start is random, the first wrong target may be the start itself, which costs one step.)
     """
 
     sentence = (
@@ -123,21 +143,10 @@ class TripNoise(GoalNoise):
 
     def act(self, observations, optimal, level, clock):
         begins = clock.step == 0
-        astray = (self.target != self.own).any(axis=1)
-        reached = astray & ~begins & self.family.arrived(observations, self.target)
-        self._draw(begins | reached, level, clock, leaving=reached)
-        return self.family.demonstrator(observations, self.target)
+        astray = self.wrong_place >= 0
+        reached = astray & ~begins & self.family.arrived(observations, self.every[self.wrong_place])
+        self._draw(begins | reached, self._own_place(clock), level, clock, leaving=reached)
+        return self._walk(observations, optimal)
 
 
 FORMS = {"uniform": UniformNoise, "held": HeldNoise, "goal": GoalNoise, "trips": TripNoise}
-
-
-def _allowed(random_actions, family):
-    """The actions that noise may draw, int64; all of them if none were listed."""
-    actions = np.arange(family.num_actions) if random_actions is None else np.array(random_actions, dtype=np.int64)
-    if actions.max() >= family.num_actions:
-        raise ValueError(
-            f"random_actions lists {actions.max()}, but the family {family.name!r} has actions 0 to "
-            f"{family.num_actions - 1}"
-        )
-    return actions

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hf_icrl.checks import checked_bool, checked_choice, checked_int, checked_number, checked_range
+from hf_icrl.checks import checked_choice, checked_int, checked_number, checked_range
 from hf_icrl.counter_random import stream_keys, uniforms
 from hf_icrl.sources.base import Source
 from hf_icrl.sources.noise import FORMS
@@ -37,8 +37,6 @@ class NoiseCurriculum(Source):
             uniformly.
         random_actions (`list[int]`, *optional*): for `"uniform"` and `"held"`: the actions that noise draws from; all
             by default.
-        optimal_actions (`bool`, *optional*, defaults to `False`): record what the demonstrator would have done without
-            noise as the optional array `"optimal_actions"`.
 
     Raises:
         ValueError: a parameter has a bad value; on `generate`, if the family has no demonstrator.
@@ -51,7 +49,6 @@ class NoiseCurriculum(Source):
     decay_fraction: list[float] = field(default_factory=lambda: [0.9, 0.9])
     hold: list[int] = field(default_factory=lambda: [1, 8])
     random_actions: list[int] | None = None
-    optimal_actions: bool = False
 
     name = "noise_curriculum"
 
@@ -62,7 +59,6 @@ class NoiseCurriculum(Source):
         self.eps_end = checked_number(self.eps_end, "eps_end", 0.0, 1.0)
         self.decay_fraction = checked_range(self.decay_fraction, "decay_fraction", 0.0, 1.0)
         self.hold = checked_range(self.hold, "hold", 1, 10**9, kind=int)
-        self.optimal_actions = checked_bool(self.optimal_actions, "optimal_actions")
         if self.random_actions is not None:
             self.random_actions = [
                 checked_int(action, "an entry of random_actions", 0) for action in self.random_actions
@@ -96,14 +92,14 @@ class _Demonstration:
         self.task_array = family.task_array(tasks)
         low, high = source.decay_fraction
         self.fraction = low + (high - low) * uniforms(stream_keys(seed, "noise/decay_fraction", history_ids), 0)
-        self.noise = FORMS[source.noise](source, family, self.task_array, history_ids, seed)
+        self.noise = FORMS[source.noise](source, family, tasks, history_ids, seed)
 
     def act(self, observations, clock):
         source = self.source
-        optimal = self.family.demonstrator(observations, self.task_array)
+        optimal = self.family.demonstrator(observations, self.task_array, clock.infos)
         level = noise_level(source.schedule, clock, self.fraction, source.eps_start, source.eps_end)
         actions = self.noise.act(observations, optimal, level, clock)
-        return actions.astype(np.int64, copy=False), {"optimal_actions": optimal} if source.optimal_actions else {}
+        return actions.astype(np.int64, copy=False), {}
 
-    def learn(self, observations, actions, rewards, terminated, next_observations):
+    def learn(self, transition):
         """The demonstrator knows all it needs."""

@@ -96,8 +96,8 @@ class _Learners:
         actions = (candidates.cumsum(axis=1) == rank[:, None] + 1).argmax(axis=1)
         return actions, {}
 
-    def learn(self, observations, actions, rewards, terminated, next_observations):
-        source = self.source
-        bootstrap = np.where(terminated, 0.0, self.q[self.rows, next_observations].max(axis=1))
-        error = rewards + source.discount * bootstrap - self.q[self.rows, observations, actions]
-        self.q[self.rows, observations, actions] += source.learning_rate * error
+    def learn(self, transition):
+        source, step = self.source, transition
+        bootstrap = np.where(step.terminated, 0.0, self.q[self.rows, step.next_observations].max(axis=1))
+        error = step.rewards + source.discount * bootstrap - self.q[self.rows, step.observations, step.actions]
+        self.q[self.rows, step.observations, step.actions] += source.learning_rate * error

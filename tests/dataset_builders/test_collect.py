@@ -124,9 +124,9 @@ def test_a_killed_collection_goes_on_and_ends_with_the_same_bytes(whole, tmp_pat
         import time
         from hf_icrl.sources.q_learning import QLearning
         generate = QLearning.generate
-        def slowly(*args):
+        def slowly(*args, **kwargs):
             time.sleep(0.3)
-            return generate(*args)
+            return generate(*args, **kwargs)
         QLearning.generate = slowly
     """
     process = subprocess.Popen(in_process(folder, before=slow if num_proc == 1 else "", num_proc=num_proc))
@@ -314,9 +314,13 @@ def test_held_out_tasks_can_be_collected_too(tmp_path):
 
 def test_optional_columns_of_a_source_are_kept(tmp_path):
     collection = collect(
-        tmp_path / "dataset", source="noise_curriculum", source_params={"optimal_actions": True, "eps_start": 0.0}
+        tmp_path / "dataset",
+        source="noise_curriculum",
+        source_params={"eps_start": 0.0},
+        columns=["optimal_actions", "time"],
     )
     assert collection.dataset["optimal_actions"] == collection.dataset["actions"]
+    assert all(times == list(range(len(times))) for times in collection.dataset["time"])
     assert set(HistoryWindows(collection.dataset, length=9, num_windows=1)[0]) >= {"observations", "labels"}
 
 

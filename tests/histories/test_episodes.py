@@ -60,10 +60,9 @@ def test_the_cut_is_that_of_a_loop_over_steps(by_hand, lengths, observation, act
 @pytest.mark.parametrize("source", ["noise_curriculum", "q_learning"])
 def test_histories_of_real_sources_are_cut_and_valid(source):
     family = task_family("dark_room", size=5, terminate_on_goal=True)
-    params = {"optimal_actions": True} if source == "noise_curriculum" else {}
+    optional = ("optimal_actions", "time") if source == "noise_curriculum" else ()
     ids = [3, 4, 9]
-    batch = make_source(source, **params).generate(family, family.tasks()[:3], ids, num_episodes=12, seed=0)
-    optional = tuple(params)
+    batch = make_source(source).generate(family, family.tasks()[:3], ids, num_episodes=12, seed=0, columns=optional)
     features = history_features(DISCRETE, {"type": "Discrete", "n": 5}, {"goal": [0, 0]}, optional)
     table = episodes_table(batch, features, **NAMES)
     dataset = Dataset(InMemoryTable(table))

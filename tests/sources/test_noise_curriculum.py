@@ -11,8 +11,8 @@ ALL_GOALS = [{"goal": [r, c]} for r in range(9) for c in range(9)]
 
 
 def histories(tasks, episodes, seed=0, family=FAMILY, **params):
-    source = make_source("noise_curriculum", optimal_actions=True, **params)
-    return source.generate(family, tasks, np.arange(len(tasks)), episodes, seed)
+    source = make_source("noise_curriculum", **params)
+    return source.generate(family, tasks, np.arange(len(tasks)), episodes, seed, columns=["optimal_actions"])
 
 
 def by_episode(array, horizon=20):
@@ -74,7 +74,9 @@ def test_optimal_actions_are_the_demonstrators_and_only_recorded_when_asked_for(
     batch = histories(FAMILY.tasks(), 3)
     goals = FAMILY.task_array(batch.tasks)
     for t in range(60):
-        assert (batch.optional["optimal_actions"][:, t] == FAMILY.demonstrator(batch.observations[:, t], goals)).all()
+        assert (
+            batch.optional["optimal_actions"][:, t] == FAMILY.demonstrator(batch.observations[:, t], goals, {})
+        ).all()
     assert make_source("noise_curriculum").generate(FAMILY, FAMILY.tasks(), np.arange(80), 1, 0).optional == {}
 
 
@@ -139,7 +141,7 @@ def test_goal_noise_serves_one_goal_for_a_whole_episode():
     for t in range(20):
         assert (
             by_episode(batch.actions)[:, :, t].ravel()
-            == FAMILY.demonstrator(by_episode(batch.observations)[:, :, t].ravel(), targets)
+            == FAMILY.walk(by_episode(batch.observations)[:, :, t].ravel(), targets, targets)
         ).all()
     # Wrong goals are uniform over the 79 others: the own one and the start never occur, all others do.
     wrong = ends[~own]

@@ -12,7 +12,7 @@ from hf_icrl.sources import make_source
 from hf_icrl.tasks import task_family
 
 SOURCES = [
-    ("noise_curriculum", {"optimal_actions": True}),
+    ("noise_curriculum", {"random_actions": [1, 2, 4]}),
     ("noise_curriculum", {"noise": "held", "schedule": "cosine", "decay_fraction": [0.1, 0.8]}),
     ("noise_curriculum", {"noise": "goal", "schedule": "stepped", "decay_fraction": [0.0, 1.0]}),
     ("noise_curriculum", {"noise": "trips", "eps_start": 0.9, "eps_end": 0.2}),
@@ -28,10 +28,11 @@ families = st.builds(
     terminate_on_goal=st.booleans(),
 )
 
-ARRAYS = ("observations", "actions", "rewards", "terminated", "truncated", "next_observations", "lengths")
+ARRAYS = ("observations", "actions", "rewards", "terminated", "truncated", "next_observations")
 
 
 def arrays(batch):
+    """Everything that was recorded step by step; batches are as wide as their longest history."""
     return {**{name: getattr(batch, name) for name in ARRAYS}, **batch.optional}
 
 
@@ -51,10 +52,12 @@ def test_a_history_depends_on_seed_id_and_task_alone(name, params, family, seed,
     again = make_source(name, **params).generate(family, [tasks[i] for i in part], np.array(ids)[part], episodes, seed)
     assert again.history_ids.tolist() == [ids[i] for i in part]
     assert again.tasks == [tasks[i] for i in part]
-    expected = arrays(whole)
+    assert again.lengths.tolist() == whole.lengths[part].tolist()
     for key, value in arrays(again).items():
-        assert value.dtype == expected[key].dtype
-        assert value.tobytes() == expected[key][part].tobytes(), key
+        expected = arrays(whole)[key]
+        assert value.dtype == expected.dtype
+        for mine, theirs, length in zip(value, expected[part], again.lengths, strict=True):
+            assert mine[:length].tobytes() == theirs[:length].tobytes(), key
 
 
 @each_source
@@ -64,8 +67,8 @@ def test_a_history_is_what_the_environment_says(name, params, family, seed, epis
     """Replay every recorded action in the scalar environment, from the recorded first observation of each episode."""
     tasks = family.tasks()[:5]
     batch = make_source(name, **params).generate(family, tasks, np.arange(len(tasks)), episodes, seed)
-    total = episodes * family.horizon
-    assert batch.observations.shape == batch.actions.shape == batch.rewards.shape == (len(tasks), total)
+    assert batch.lengths.max() <= episodes * family.horizon
+    assert batch.observations.shape == batch.actions.shape == batch.rewards.shape == (len(tasks), batch.lengths.max())
     assert batch.rewards.dtype == np.float32
     assert batch.actions.dtype == np.int64
     for i, task in enumerate(tasks):
@@ -74,7 +77,7 @@ def test_a_history_is_what_the_environment_says(name, params, family, seed, epis
         assert ended.sum() == episodes
         assert ended[length - 1]
         assert not (batch.terminated[i] & batch.truncated[i]).any()
-        assert all(not value[i, length:].any() for key, value in arrays(batch).items() if key != "lengths")
+        assert all(not value[i, length:].any() for value in arrays(batch).values())
         env = None
         for t in range(length):
             observation = batch.observations[i, t]
@@ -129,7 +132,6 @@ def test_parameters_survive_json_and_rebuild_the_source(name, params):
         ("noise_curriculum", {"hold": [1.5, 3]}, "hold is"),
         ("noise_curriculum", {"random_actions": []}, "random_actions is empty"),
         ("noise_curriculum", {"random_actions": [1.5]}, "an entry of random_actions is 1.5"),
-        ("noise_curriculum", {"optimal_actions": "yes"}, "optimal_actions is 'yes'"),
         ("q_learning", {"learning_rate": 0}, "learning_rate is 0"),
         ("q_learning", {"discount": 1.1}, "discount is 1.1"),
         ("q_learning", {"initial_q": [1, 0]}, "initial_q"),
