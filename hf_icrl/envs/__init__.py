@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "KeyToDoorVectorEnv": "key_to_door_vector",
         "LinearBanditEnv": "linear_bandit",
         "LinearBanditVectorEnv": "linear_bandit_vector",
+        "true_info": "vector",
         "true_next_observations": "vector",
     },
 )

@@ -28,17 +28,56 @@ def true_next_observations(observations, infos):
     return true
 
 
-def same_step_infos(final_observations, ended):
-    """The infos of a step, exactly as gymnasium's `SyncVectorEnv` in same-step mode gives them for empty sub-infos.
+def true_info(infos, name):
+    """What each slot's last action gave as the info `name`, episode ends included: an array `(n, ...)`.
+
+    At an episode's end `infos[name]` is that of the next episode's reset; the true one stands in `final_info`.
+    """
+    if "final_info" not in infos or name not in infos["final_info"]:
+        return infos[name]
+    ended = infos["_final_info"]
+    true = infos[name].copy()
+    true[ended] = infos["final_info"][name][ended]
+    return true
+
+
+def same_step_infos(final_observations, ended, final=None, now=None):
+    """The infos of a step, exactly as gymnasium's `SyncVectorEnv` in same-step mode gives them.
+
+    The scalar environments whose infos these are must give the same entries in `reset` and in `step`.
 
     Args:
         final_observations (`np.ndarray`, shape `(n, ...)`): observations before the autoreset.
-        ended (`np.ndarray` of bool, shape `(n,)`): the slots whose episode ended; at least one.
+        ended (`np.ndarray` of bool, shape `(n,)`): the slots whose episode ended.
+        final (`dict[str, np.ndarray]`, *optional*): the step's infos, `(n, ...)` each, before the autoreset.
+        now (`dict[str, np.ndarray]`, *optional*): the same after it: those of `reset` where an episode ended.
     """
+    infos = all_slots(now or {})
+    if not ended.any():
+        return infos
     final_obs = np.full(len(ended), None, dtype=object)
     rows = final_observations[ended]
     final_obs[ended] = np.fromiter(rows, dtype=object, count=len(rows))
-    return {"final_obs": final_obs, "_final_obs": ended.copy(), "final_info": {}, "_final_info": ended.copy()}
+    final_info = {}
+    for name, value in (final or {}).items():
+        final_info[name] = np.where(ended.reshape(-1, *[1] * (value.ndim - 1)), value, np.zeros_like(value))
+        final_info[f"_{name}"] = ended.copy()
+    return {
+        **infos,
+        "final_obs": final_obs,
+        "_final_obs": ended.copy(),
+        "final_info": final_info,
+        "_final_info": ended.copy(),
+    }
+
+
+def all_slots(values):
+    """Infos that every slot has, `(n, ...)` each, with the masks that gymnasium puts beside them."""
+    infos = {}
+    for name, value in values.items():
+        infos[name] = value.copy()
+        infos[f"_{name}"] = np.ones(len(value), dtype=bool)
+    return infos
 
 
 def slot_seeds(seed, num_envs):
