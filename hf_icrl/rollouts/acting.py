@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
+from hf_icrl.envs import true_info
 from hf_icrl.naming import check_names
 from hf_icrl.rollouts.acting_state import ActingState, save_state
 from hf_icrl.rollouts.checks import check_envs
@@ -26,6 +27,8 @@ class Rollout:
     Attributes:
         returns (`np.ndarray` of shape (rows, episodes)): undiscounted return of each episode, float64.
         lengths (`np.ndarray` of shape (rows, episodes)): number of steps of each episode.
+        regrets (`np.ndarray` of shape (rows, T) or `None`): where the environments tell it (`info["regret"]`; bandits
+            do), the expected regret of each step of these episodes, row by row, zeros beyond a row's last one.
         state (`ActingState`): pass it to `rollout(..., state=...)` to go on where this rollout ended.
         history (`dict[str, np.ndarray]` or `None`): with `record`, what was seen and done, row by row:
             `observations` (rows, T, ...) before each action, `actions` (rows, T, ...), `rewards` (rows, T) float32,
@@ -37,6 +40,7 @@ class Rollout:
     lengths: np.ndarray
     state: ActingState
     history: dict | None = None
+    regrets: np.ndarray | None = None
 
     def save_state(self, folder):
         """Write the state to `folder/rollout_state.safetensors`; `load_state(folder, model)` reads it back.
@@ -190,7 +194,9 @@ def _act(model, envs, num_episodes, state, record, progress):
                 steps["observations"].append(np.array(state.observations))
             if "actions" in steps:
                 steps["actions"].append(np.array(actions))
-            state.observations, rewards, terminations, truncations, _ = envs.step(actions)
+            state.observations, rewards, terminations, truncations, infos = envs.step(actions)
+            if "regret" in infos:
+                steps.setdefault("regrets", []).append(true_info(infos, "regret"))
             state.rewards, state.dones = np.array(rewards), terminations | truncations
             steps["rewards"].append(state.rewards)
             steps["dones"].append(state.dones)
@@ -202,12 +208,13 @@ def _act(model, envs, num_episodes, state, record, progress):
     starts = stream["rewards"].shape[1] - len(steps["rewards"]) - state.ahead_counts
     returns, lengths, ends = cut_episodes(stream["rewards"], stream["dones"], starts, num_episodes)
     state.keep_ahead(stream, ends)
+    regrets = left_aligned(stream["regrets"], starts, ends) if stream.get("regrets") is not None else None
     history = None
     if record:
-        history = {name: left_aligned(stream[name], starts, ends) for name in steps}
+        history = {name: left_aligned(stream[name], starts, ends) for name in ("rewards", "dones", *record)}
         history["rewards"] = history["rewards"].astype(np.float32)
         history["lengths"] = ends - starts
-    return Rollout(returns, lengths, state, history)
+    return Rollout(returns, lengths, state, history, regrets)
 
 
 def _join(state, new):

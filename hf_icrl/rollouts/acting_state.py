@@ -12,7 +12,9 @@ from hf_icrl.rollouts.episodes import left_aligned
 STATE_FILE = "rollout_state.safetensors"
 _FORMAT = 1
 _ARRAYS = ("row_ids", "episodes_begun", "rewards", "dones", "ahead_counts", "ahead_rewards", "ahead_dones")
-_RECORDED = ("ahead_observations", "ahead_actions")
+# What a step may have beside its reward and its end.
+OPTIONAL = ("observations", "actions", "regrets")
+_RECORDED = tuple(f"ahead_{name}" for name in OPTIONAL)
 
 
 @dataclass(eq=False)
@@ -27,7 +29,8 @@ class ActingState:
         observations: what the environments show now.
         rewards, dones (`np.ndarray` of shape (rows,)): of the newest step; None before the first.
         ahead_*: the steps that rows have made beyond the last counted episode, left-aligned and padded to the row
-            that is farthest ahead: rewards and dones (rows, K), and observations and actions if they are recorded;
+            that is farthest ahead: rewards and dones (rows, K), observations and actions if they are recorded, and
+            regrets if the environments tell them;
             `ahead_counts` (rows,) says how many are real. Empty (K = 0) when all episodes are equally long.
     """
 
@@ -44,6 +47,7 @@ class ActingState:
     ahead_dones: np.ndarray = field(default=None)
     ahead_observations: np.ndarray | None = None
     ahead_actions: np.ndarray | None = None
+    ahead_regrets: np.ndarray | None = None
 
     def __post_init__(self):
         if self.ahead_counts is None:
@@ -72,7 +76,7 @@ class ActingState:
         if starts is None:
             starts, ends = ends, np.full_like(ends, stream["rewards"].shape[1])
         self.ahead_counts = ends - starts
-        for name in ("rewards", "dones", "observations", "actions"):
+        for name in ("rewards", "dones", *OPTIONAL):
             values = stream.get(name)
             setattr(self, f"ahead_{name}", None if values is None else left_aligned(values, starts, ends))
 
@@ -84,7 +88,7 @@ class ActingState:
         return {name: None if values is None else values[rows, shift] for name, values in self._ahead().items()}
 
     def _ahead(self):
-        return {name: getattr(self, f"ahead_{name}") for name in ("rewards", "dones", "observations", "actions")}
+        return {name: getattr(self, f"ahead_{name}") for name in ("rewards", "dones", *OPTIONAL)}
 
 
 def save_state(state, folder):

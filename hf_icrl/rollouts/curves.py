@@ -9,9 +9,9 @@ from hf_icrl.rollouts.metrics import bootstrap_interval, normalized_returns
 
 # Blue, green and vermilion of Okabe and Ito (2008), which colour-blind readers can tell apart.
 _MEAN, _BEST, _WORST = BLUE, "#009E73", "#D55E00"
-_WIDTH, _HEIGHT = 8.0, 4.6
+WIDTH, HEIGHT = 8.0, 4.6
 # From bottom to top, where lines end at the same height.
-_LABEL_ORDER = ("random", "worst task", "mean", "return", "best task", "oracle")
+_LABEL_ORDER = ("random", "worst task", "mean", "return", "model", "best task", "oracle")
 # Room for a label, as a share of the plot's height.
 _LABEL_HEIGHT = 0.062
 
@@ -27,7 +27,7 @@ def learning_curve_png(report):
     tasks, episodes = returns.shape
     number = np.arange(1, episodes + 1)
     mean = returns.mean(axis=0)
-    figure, axes = new_figure(_WIDTH, _HEIGHT)
+    figure, axes = new_figure(WIDTH, HEIGHT)
     figure.subplots_adjust(left=0.085, right=0.865, top=0.825, bottom=0.13)
 
     tail = _tail(episodes)
@@ -58,9 +58,9 @@ def learning_curve_png(report):
     if episodes > 1:
         inner = MaxNLocator(6, integer=True).tick_values(1, episodes)
         axes.set_xticks([1, *(int(t) for t in inner if 1 < t <= episodes)])
-    _label_right(axes, labels)
+    label_right(axes, labels)
     _mark_full_context(axes, report, episodes)
-    _title(figure, report)
+    title(figure, report)
     return figure_png(figure)
 
 
@@ -81,7 +81,7 @@ def _tail(episodes):
     return max(1, min(5, episodes // 4))
 
 
-def _label_right(axes, labels):
+def label_right(axes, labels):
     """Write each line's name beside its right end, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     at = np.array([(label[0] - low) / (high - low) for label in labels])
@@ -137,7 +137,8 @@ def _mark_full_context(axes, report, episodes):
     )
 
 
-def _title(figure, report):
+def title(figure, report):
+    """What was evaluated and how it came out, above the axes."""
     tasks, seeds = len(report["tasks"]), report["seeds"]
     name = report["env_id"].rpartition("/")[2]
     side = report["evaluation_set"].replace("_", "-")
@@ -155,7 +156,7 @@ def _title(figure, report):
     if normalized is not None:
         last = report["last_episodes"]
         parts.append(
-            f"last {last} episodes: mean {normalized['mean']:.2f}, worst task {normalized['worst']:.2f} "
-            "(0 = random, 1 = oracle)"
+            f"last {last} episode{'s' * (last != 1)}: mean {normalized['mean']:.2f}, worst task "
+            f"{normalized['worst']:.2f} (0 = random, 1 = oracle)"
         )
     figure.text(left, 0.868, "  ·  ".join(parts), fontsize=9.5, color=MUTED)

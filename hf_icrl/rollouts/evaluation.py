@@ -12,6 +12,7 @@ from hf_icrl.rollouts.metrics import (
     normalized_returns,
     normalized_summary,
     null_for_nan,
+    regret_summary,
 )
 from hf_icrl.rollouts.replay import Replay
 from hf_icrl.rollouts.report import Report
@@ -139,6 +140,11 @@ def evaluate(
         "versions": versions(),
         "command": command,
     }
+    if result.regrets is not None:
+        regrets = result.regrets.reshape(seeds, len(tasks), -1)
+        values["regret"], curve, interval = regret_summary(regrets, seed=seed)
+        values["regret_curve"] = curve.round(6).tolist()
+        values["regret_curve_ci95"] = None if interval is None else interval.round(6).tolist()
     replay = Replay(
         family=family,
         task=tasks[chosen],

@@ -87,6 +87,32 @@ def normalized_summary(returns_per_seed, oracle, random, last_episodes, *, seed=
     return summary, null_for_nan(per_task)
 
 
+def regret_summary(regrets, *, seed=0):
+    """The cumulative expected regret of a bandit rollout, over all its steps.
+
+    Args:
+        regrets (`np.ndarray` of shape (S, N, T)): expected regret of each pull.
+
+    Returns:
+        `(summary, curve, interval)`: `summary` is `{"mean", "ci95", "worst"}` of the regret after the last pull (worst:
+        the maximum over tasks of the mean over seeds), `curve` (T,) its mean after each pull, and `interval` (T, 2) the
+        mean plus and minus 1.96 standard errors over tasks, or None for a single task.
+    """
+    per_task = regrets.mean(axis=0).cumsum(axis=1)
+    total = per_task[:, -1]
+    interval = bootstrap_interval(total, seed=seed)
+    summary = {
+        "mean": float(total.mean()),
+        "ci95": None if interval is None else list(interval),
+        "worst": float(total.max()),
+    }
+    curve = per_task.mean(axis=0)
+    if len(per_task) == 1:
+        return summary, curve, None
+    error = 1.96 * per_task.std(axis=0, ddof=1) / math.sqrt(len(per_task))
+    return summary, curve, np.stack([curve - error, curve + error], axis=1)
+
+
 def last_mean(returns, last_episodes):
     """Mean over the last `last_episodes` of the last axis.
 

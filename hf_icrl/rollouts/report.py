@@ -89,11 +89,9 @@ class Report:
         There is no replay.mp4 when the environment cannot be drawn; one of an older report is then removed, so that
         the files of a folder always belong together.
         """
-        from hf_icrl.rollouts.curves import learning_curve_png
-
         folder = Path(folder)
         # Everything is drawn before anything is written: an error in drawing leaves the folder as it was.
-        curve, video = learning_curve_png(self), self.video()
+        curve, video = self.curve(), self.video()
         contents = {REPORT_FILE: compact_json(self.values).encode(), CURVE_FILE: curve, REPLAY_FILE: video}
         with ExitStack() as files:
             for name, content in contents.items():
@@ -104,6 +102,16 @@ class Report:
                     file.flush()
         if video is None:
             (folder / REPLAY_FILE).unlink(missing_ok=True)
+
+    def curve(self):
+        """The learning curve as the bytes of a PNG file: return against episodes, or for bandits regret against pulls."""
+        if self.get("regret_curve") is not None:
+            from hf_icrl.rollouts.regret_curve import regret_curve_png
+
+            return regret_curve_png(self)
+        from hf_icrl.rollouts.curves import learning_curve_png
+
+        return learning_curve_png(self)
 
     def video(self):
         """The replay as the bytes of an MP4 file, or None if the environment cannot be drawn."""
@@ -155,6 +163,11 @@ class Report:
             rows.append(
                 ("episodes to 90 % of the oracle", median, f"reached on {100 * reached['share']:.0f} % of the tasks")
             )
+        if v.get("regret") is not None:
+            regret = v["regret"]
+            interval = "" if regret["ci95"] is None else "95 % interval {:.2f} to {:.2f}".format(*regret["ci95"])
+            pulls = len(v["regret_curve"])
+            rows.append((f"expected regret after {pulls} pulls", f"{regret['mean']:.2f}", interval))
         if v.get("wall_clock_seconds") is not None:
             rows.append(("wall-clock of the rollouts", f"{v['wall_clock_seconds']:.1f} s", ""))
         return rows
@@ -174,11 +187,10 @@ class Report:
 
     def _repr_html_(self):
         from hf_icrl.plots import image_html
-        from hf_icrl.rollouts.curves import learning_curve_png
 
         video = self.video()
         return (
-            f"<div><div>{html.escape(self.title())}</div>{html_table(self.rows())}{image_html(learning_curve_png(self))}"
+            f"<div><div>{html.escape(self.title())}</div>{html_table(self.rows())}{image_html(self.curve())}"
             f"{'' if video is None else video_html(video)}</div>"
         )
 
