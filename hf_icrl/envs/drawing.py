@@ -7,7 +7,7 @@ import numpy as np
 
 _WALL = (13, 16, 26)
 _FLOOR = (34, 40, 58)
-_GOAL = (250, 190, 70)
+GOLD = (250, 190, 70)
 _TRAIL = (92, 170, 255)
 _AGENT = (238, 244, 255)
 _AGENT_EDGE = (60, 110, 220)
@@ -25,46 +25,59 @@ def draw_room(size, trail, goal):
     Returns:
         `np.ndarray`: uint8 `(side, side, 3)`; `side` is even (video encoders ask for that) and at least 360 pixels.
     """
-    cell = _cell_side(size)
-    frame = _empty_room(size).copy()
+    cell = cell_side(size)
+    frame = empty_room(size).copy()
     on_goal = tuple(trail[-1]) == tuple(goal)
-    _glow(frame, _center(goal, cell), cell, strength=0.75 if on_goal else 0.35)
-    _paint(frame, _center(goal, cell), cell, _rounded_square(0.41 * cell, 0.12 * cell), _GOAL)
-    _blend(frame, _trail_coverage(frame.shape[:2], trail, cell), _TRAIL)
-    agent = _center(trail[-1], cell)
-    _paint(frame, agent, cell, _disc(0.3 * cell), _AGENT_EDGE)
-    _paint(frame, agent, cell, _disc(0.3 * cell - max(0.06 * cell, 1.0)), _AGENT)
+    glow(frame, cell_center(goal, cell), cell, strength=0.75 if on_goal else 0.35)
+    paint(frame, cell_center(goal, cell), cell, rounded_square(0.41 * cell, 0.12 * cell), GOLD)
+    draw_trail(frame, trail, cell)
+    draw_agent(frame, cell_center(trail[-1], cell), cell)
     return np.round(frame).astype(np.uint8)
 
 
-def _cell_side(size):
+def draw_trail(frame, trail, cell):
+    """Lines through the cells `trail` (`list` of `(row, col)`, oldest first), into the float frame."""
+    _blend(frame, _trail_coverage(frame.shape[:2], trail, cell), _TRAIL)
+
+
+def draw_agent(frame, center, cell):
+    """The agent at pixel coordinates `center`, into the float frame."""
+    paint(frame, center, cell, disc(0.3 * cell), _AGENT_EDGE)
+    paint(frame, center, cell, disc(0.3 * cell - max(0.06 * cell, 1.0)), _AGENT)
+
+
+def cell_side(size):
     """Pixels per cell: even, so that centres fall between pixels and everything is symmetric."""
     return max(6, 2 * -(-_MIN_SIDE // (2 * (size + 1))))
 
 
-def _center(place, cell):
+def cell_center(place, cell):
     """Pixel coordinates `(y, x)` of a cell's centre; half a cell of wall surrounds the room."""
     return (place[0] + 1.0) * cell, (place[1] + 1.0) * cell
 
 
 @lru_cache(maxsize=8)
-def _empty_room(size):
-    cell = _cell_side(size)
+def empty_room(size):
+    """The room without anything in it: float32 `(side, side, 3)`; copy it before painting."""
+    cell = cell_side(size)
     frame = np.empty(((size + 1) * cell, (size + 1) * cell, 3), dtype=np.float32)
     frame[:] = _WALL
     offset = np.arange(cell) + 0.5 - cell / 2
-    coverage = _coverage(_rounded_square(0.46 * cell, 0.1 * cell)(offset[:, None], offset[None, :]))
+    coverage = _coverage(rounded_square(0.46 * cell, 0.1 * cell)(offset[:, None], offset[None, :]))
     tile = np.array(_WALL) + coverage[..., None] * (np.array(_FLOOR) - np.array(_WALL))
     edge = cell // 2
     frame[edge : edge + size * cell, edge : edge + size * cell] = np.tile(tile, (size, size, 1))
     return frame
 
 
-def _disc(radius):
+def disc(radius):
+    """Signed distance of a disc, in pixels from its centre: a function of `y` and `x`, negative inside."""
     return lambda y, x: np.hypot(y, x) - radius
 
 
-def _rounded_square(half_side, radius):
+def rounded_square(half_side, radius):
+    """Signed distance of a square with rounded corners; see `disc`."""
+
     def distance(y, x):
         y, x = np.abs(y) - half_side + radius, np.abs(x) - half_side + radius
         return np.hypot(np.maximum(y, 0), np.maximum(x, 0)) + np.minimum(np.maximum(y, x), 0) - radius
@@ -86,7 +99,13 @@ def _trail_coverage(shape, trail, cell):
     coverage = np.zeros(shape, dtype=np.float32)
     moves = [pair for pair in pairwise(trail) if tuple(pair[0]) != tuple(pair[1])]
     for age, (start, end) in enumerate(reversed(moves)):
-        _line(coverage, _center(start, cell), _center(end, cell), 0.07 * cell, strength=max(0.85 - 0.07 * age, 0.2))
+        _line(
+            coverage,
+            cell_center(start, cell),
+            cell_center(end, cell),
+            0.07 * cell,
+            strength=max(0.85 - 0.07 * age, 0.2),
+        )
     return coverage
 
 
@@ -103,17 +122,19 @@ def _blend(view, alpha, colour):
     view += alpha[..., None] * (np.array(colour, dtype=np.float32) - view)
 
 
-def _paint(frame, center, cell, shape, colour):
+def paint(frame, center, cell, shape, colour):
+    """Fill `shape` (a signed distance, see `disc`; at most a cell around `center`) into the float frame."""
     view, y, x = _window(frame, center[0] - cell, center[0] + cell, center[1] - cell, center[1] + cell)
     _blend(view, _coverage(shape(y - center[0], x - center[1])), colour)
 
 
-def _glow(frame, center, cell, strength):
+def glow(frame, center, cell, strength):
+    """A golden light around pixel coordinates `center`, into the float frame; `strength` in [0, 1]."""
     reach = 2 * cell
     view, y, x = _window(frame, center[0] - reach, center[0] + reach, center[1] - reach, center[1] + reach)
     radius = np.hypot(y - center[0], x - center[1]) / cell
     # Reaches zero with zero slope at the edge of the window, so that no border shows.
-    _blend(view, strength * np.clip(1 - radius / 2, 0, 1) ** 2, _GOAL)
+    _blend(view, strength * np.clip(1 - radius / 2, 0, 1) ** 2, GOLD)
 
 
 def _line(coverage, start, end, half_width, strength):
