@@ -14,7 +14,8 @@ class Source(ABC):
 
     A subclass sets `name` and defines `begin`, whose result acts and learns for all runs at once:
     `act(observations, clock) -> (actions, optional)`, where `optional` is a dict of arrays `(n, ...)` by the names of
-    `offers`, and `learn(transition)`. Its constructor checks every parameter.
+    `offers`, and `learn(transition)`. A source that steps the environments itself defines `run` instead. Its constructor
+    checks every parameter.
 
     Attributes:
         name (`str`): the source's name.
@@ -37,9 +38,9 @@ class Source(ABC):
     def describe(self):
         """One sentence for the data card that says what this source does, with its parameters."""
 
-    @abstractmethod
     def begin(self, family, tasks, history_ids, seed):
         """Begin one run per task; see the class."""
+        raise TypeError(f"{type(self).__name__} defines neither begin nor run, so nothing says how it acts")
 
     def generate(self, family, tasks, history_ids, num_episodes, seed, columns=(), keep=None):
         """Run this source once on each task, from nothing, for `num_episodes` episodes.
@@ -77,8 +78,13 @@ class Source(ABC):
         if not len(keep) or keep.step < 1 or not 0 <= keep[0] <= keep[-1] < num_episodes:
             raise ValueError(f"keep is {keep!r}; it must be an ascending range of the {num_episodes} episodes")
         self._check_streams(tasks, history_ids)
-        run = self.begin(family, tasks, history_ids, seed)
-        return record(run, family, tasks, history_ids, num_episodes, seed, columns, keep)
+        return self.run(family, tasks, history_ids, num_episodes, seed, columns, keep)
+
+    def run(self, family, tasks, history_ids, num_episodes, seed, columns, keep):
+        """What `generate` does when its arguments (all given) are checked."""
+        return record(
+            self.begin(family, tasks, history_ids, seed), family, tasks, history_ids, num_episodes, seed, columns, keep
+        )
 
     def _check_streams(self, tasks, history_ids):
         if self.streams == 1:

@@ -9,34 +9,58 @@ from hf_icrl.sources.steps import Clock, HistoryBatch, Transition
 
 def record(run, family, tasks, history_ids, num_episodes, seed, columns, keep):
     """Step `run` until every run has its episodes; see `Source.generate` for the arguments."""
-    n = len(tasks)
-    envs = family.make_vec(tasks)
-    # A run's environment has a stream of its own: resetting all with one seed would correlate the histories.
-    env_seeds = integers(stream_keys(seed, "source/environment", history_ids), 0, 2**31)
-    observations, infos = envs.reset(seed=env_seeds.tolist())
-    clock = Clock(0, np.zeros(n, np.int64), np.zeros(n, np.int64), num_episodes, family.horizon, infos)
-    task_array = family.task_array(tasks) if "optimal_actions" in columns else None
-    last = keep[-1] + 1
-    tape = _Tape(n, len(keep) * family.horizon, every_step=len(keep) == last)
-    for time in range(last * family.horizon):
-        clock.time = time
-        actions, optional = run.act(observations, clock)
-        following, rewards, terminated, truncated, infos = envs.step(actions)
+    recorder = Recorder(family, tasks, history_ids, num_episodes, seed, columns, keep)
+    while not recorder.finished:
+        actions, optional = run.act(recorder.observations, recorder.clock)
+        run.learn(recorder.step(actions, optional))
+    return recorder.batch()
+
+
+class Recorder:
+    """One vector environment with a run in each slot, and what happens in it, recorded.
+
+    Args:
+        family, tasks, history_ids, num_episodes, seed, columns, keep: see `Source.generate`.
+
+    Attributes:
+        envs: the vector environment.
+        observations: what is shown now, `(n, ...)`.
+        clock (`Clock`): where each run is.
+    """
+
+    def __init__(self, family, tasks, history_ids, num_episodes, seed, columns, keep):
+        self.family, self.tasks, self.history_ids = family, list(tasks), history_ids
+        self.columns, self.keep = columns, keep
+        n = len(tasks)
+        self.envs = family.make_vec(tasks)
+        # A run's environment has a stream of its own: resetting all with one seed would correlate the histories.
+        env_seeds = integers(stream_keys(seed, "source/environment", history_ids), 0, 2**31)
+        self.observations, infos = self.envs.reset(seed=env_seeds.tolist())
+        self.clock = Clock(0, np.zeros(n, np.int64), np.zeros(n, np.int64), num_episodes, family.horizon, infos)
+        self._task_array = family.task_array(tasks) if "optimal_actions" in columns else None
+        self._last = keep[-1] + 1
+        self._tape = _Tape(n, len(keep) * family.horizon, every_step=len(keep) == self._last)
+
+    @property
+    def finished(self):
+        """Has every run all the episodes that are to be recorded?"""
+        return self.clock.episode.min() >= self._last
+
+    def step(self, actions, optional):
+        """Take one step in every slot; `optional` holds what of `columns` the source offers. Returns a `Transition`."""
+        clock, observations = self.clock, self.observations
+        following, rewards, terminated, truncated, infos = self.envs.step(actions)
         true_next = true_next_observations(following, infos)
-        run.learn(Transition(observations, actions, rewards, terminated, truncated, true_next))
         extra = {}
-        for name in columns:
+        for name in self.columns:
             if name == "time":
                 extra[name] = clock.step
             elif name == "optimal_actions":
-                extra[name] = family.demonstrator(observations, task_array, clock.infos)
+                extra[name] = self.family.demonstrator(observations, self._task_array, clock.infos)
             else:
                 extra[name] = optional[name]
-        wanted = clock.episode < last
-        if keep.start or keep.step > 1:
-            wanted &= (clock.episode >= keep.start) & ((clock.episode - keep.start) % keep.step == 0)
-        tape.write(
-            wanted,
+        self._tape.write(
+            self._wanted(),
             {
                 "observations": observations,
                 "actions": actions,
@@ -48,16 +72,27 @@ def record(run, family, tasks, history_ids, num_episodes, seed, columns, keep):
             },
         )
         ended = terminated | truncated
+        clock.time += 1
         clock.episode = clock.episode + ended
         clock.step = np.where(ended, 0, clock.step + 1)
         clock.infos = infos
-        observations = following
-        if clock.episode.min() >= last:
-            break
-    envs.close()
-    arrays = tape.arrays()
-    extra = {name: arrays.pop(name) for name in columns}
-    return HistoryBatch(history_ids, list(tasks), lengths=tape.lengths, optional=extra, **arrays)
+        self.observations = following
+        return Transition(observations, actions, rewards, terminated, truncated, true_next)
+
+    def batch(self):
+        """Close the environment and return the `HistoryBatch`."""
+        self.envs.close()
+        arrays = self._tape.arrays()
+        extra = {name: arrays.pop(name) for name in self.columns}
+        return HistoryBatch(self.history_ids, self.tasks, lengths=self._tape.lengths, optional=extra, **arrays)
+
+    def _wanted(self):
+        """Of which runs the running episode is recorded: bool `(n,)`."""
+        episode, keep = self.clock.episode, self.keep
+        wanted = episode < self._last
+        if keep.start or keep.step > 1:
+            wanted &= (episode >= keep.start) & ((episode - keep.start) % keep.step == 0)
+        return wanted
 
 
 class _Tape:
