@@ -1,0 +1,113 @@
+"""What the bandit families share: how many arms tasks have, their arrays, and optimal arms."""
+
+import re
+from abc import abstractmethod
+
+import numpy as np
+
+from hf_icrl.checks import checked_int
+from hf_icrl.envs.family import TaskFamily
+from hf_icrl.naming import check_names, nearest
+
+
+class BanditFamily(TaskFamily):
+    """Base of the bandit families; all of them are infinite.
+
+    The demonstrator pulls the best arm. As one that heads for targets, its targets are the arms: it is at one as soon
+    as it has pulled it. Noise that leads it to an arm which its task lacks pulls arm `target % usable arms` instead.
+
+    A subclass sets `entry` and `example` and defines `values`, `_checked` and what `TaskFamily` asks for.
+
+    Attributes:
+        entry (`str`): the name of a task's one entry.
+        example (`str`): a task, for error messages.
+    """
+
+    entry = None
+    example = None
+
+    @abstractmethod
+    def values(self, observations, task_array):
+        """Expected rewards of all arms now: float64 `(n, num_arms)`, minus infinity where a task has no such arm."""
+
+    @abstractmethod
+    def _checked(self, value):
+        """A task's entry as a float64 array, or `ValueError`."""
+
+    def check_task(self, task):
+        """Raise `ValueError` unless `task` is a dict with the one entry that the environment takes."""
+        if not isinstance(task, dict) or self.entry not in task:
+            raise ValueError(f"task is {task!r}; a task of the family {self.name!r} is a dict such as {self.example}")
+        check_names(task, [self.entry], f"{self.name} task entry")
+        self._checked(task[self.entry])
+
+    def task_array(self, tasks):
+        """The tasks' entries: float64 `(n, ...)`, NaN for arms that a task lacks."""
+        for task in tasks:
+            self.check_task(task)
+        return self._stacked(tasks)
+
+    def stack(self, tasks):
+        """The tasks, which were checked, as the vector environment's argument."""
+        return {self.entry: self._stacked(tasks)}
+
+    def demonstrator(self, observations, task_array, infos):
+        """The best arm of each task now, the first of equal ones."""
+        return np.argmax(self.values(observations, task_array), axis=1)
+
+    def possible_targets(self):
+        """Every arm: int64 `(num_arms, 1)`."""
+        return np.arange(self.num_actions)[:, None]
+
+    def walk(self, observations, task_array, targets):
+        """The targets, as actions; see the class for arms that a task lacks."""
+        usable = np.isfinite(self.values(observations, task_array)).sum(axis=1)
+        return targets[:, 0] % usable
+
+    def arrived(self, observations, targets):
+        """All true: one pull is all it takes."""
+        return np.ones(len(targets), dtype=bool)
+
+
+class ArmSetFamily(BanditFamily):
+    """A bandit family whose tasks list their own arms, up to `num_arms` of them."""
+
+    def available_actions(self, tasks):
+        """Bool `(n, num_arms)`: the arms that each task lists."""
+        usable = np.array([len(task[self.entry]) for task in tasks])
+        return np.arange(self.num_actions) < usable[:, None]
+
+    def _stacked(self, tasks):
+        table = np.full((len(tasks), *self._shape), np.nan)
+        for row, task in zip(table, tasks, strict=True):
+            row[: len(task[self.entry])] = task[self.entry]
+        return table
+
+    def _arm_range(self, min_arms, max_arms):
+        """The checked bounds of a task's number of arms; `None` stands for all."""
+        low = self.num_actions if min_arms is None else checked_int(min_arms, "min_arms", 1)
+        high = self.num_actions if max_arms is None else checked_int(max_arms, "max_arms", 1)
+        if not low <= high <= self.num_actions:
+            raise ValueError(
+                f"min_arms is {low} and max_arms is {high}; it must be min_arms <= max_arms <= num_arms = "
+                f"{self.num_actions} (both default to num_arms)"
+            )
+        return low, high
+
+    def _set_arm_range(self, name):
+        """The bounds of the published set `name`: 4 to 20, or k for "num_k"."""
+        numbered = re.fullmatch(r"num_([1-9]\d*)", name)
+        if name not in self.task_sets and not numbered:
+            raise ValueError(f"unknown task set {name!r} of {self.name!r}: {nearest(name, self.task_sets)}")
+        low, high = (int(numbered[1]),) * 2 if numbered else (4, 20)
+        if high > self.num_actions:
+            raise ValueError(
+                f"the task set {name!r} has tasks of {high} arms, but the family has num_arms={self.num_actions}; "
+                f"make it with num_arms={high} or more"
+            )
+        return low, high
+
+
+def numbered_sets(counts, sentence):
+    """The entries of `task_sets` for sets with a fixed number of arms."""
+    return {f"num_{k}": sentence.format(k=k) for k in counts}

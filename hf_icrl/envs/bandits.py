@@ -1,0 +1,178 @@
+"""What all bandits share: the rules of an episode, the scalar environment, and checks of arguments.
+
+A bandit has a fixed number of pulls and no state that a pull could change. Its episodes are one arm pulled again and
+again; the next episode is the same task once more.
+"""
+
+import operator
+from abc import ABC, abstractmethod
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from hf_icrl.checks import checked_int
+from hf_icrl.counter_random import bits
+from hf_icrl.envs.drawn_ahead import DrawnAhead
+
+# The stream from which an environment without a task draws one begins at this number of its slot's stream: no clock
+# of a slot ever comes there.
+_TASK_STREAM = 2**62
+
+
+class BanditRules(ABC):
+    """What a kind of bandit defines once, for its scalar and its vector environment alike.
+
+    The methods work for Python numbers as well as for arrays with one entry per slot, and round alike for both.
+    """
+
+    @abstractmethod
+    def _draw(self, keys, clocks):
+        """The random numbers that belong to an observation and to the pull after it; see `DrawnAhead`."""
+
+    @abstractmethod
+    def _earned(self, value, numbers):
+        """The reward of a pull whose expected reward is `value`, given the random `numbers` `(k,)` or `(k, n)`."""
+
+    @abstractmethod
+    def _drawn_tasks(self, keys):
+        """The tasks that environments without a task take from the streams `keys` `(n,)`: an array `(n, ...)`."""
+
+
+class BanditEnv(BanditRules, gym.Env):
+    """Base of the scalar bandits.
+
+    A subclass checks its arguments, calls this constructor and defines `BanditRules` and what is abstract here. Its
+    `step` and `reset` give the infos `regret`, a float, and `action_mask`, int8 `(num_arms,)`, 1 where there is an arm.
+
+    Args:
+        num_arms (`int`): size of the action space.
+        horizon (`int`): pulls after which an episode is truncated, >= 1.
+        task (`list` or `None`): the task, checked; `None` has `reset(seed=...)` draw one.
+        observation_space (`gymnasium.spaces.Space`): what is shown.
+    """
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, num_arms, horizon, task, observation_space, render_mode=None):
+        self.num_arms = num_arms
+        self.horizon = checked_int(horizon, "horizon", 1)
+        self.render_mode = checked_render_mode(render_mode)
+        self.observation_space = observation_space
+        self.action_space = spaces.Discrete(num_arms)
+        self._task = task
+        self._draws_task = task is None
+        self._streams = None
+        self._steps = None  # None: no episode is running
+
+    @abstractmethod
+    def _values(self, numbers):
+        """The expected rewards of all usable arms now, a list of floats."""
+
+    @abstractmethod
+    def _observe(self, numbers):
+        """What is shown now."""
+
+    def reset(self, *, seed=None, options=None):
+        """Begin an episode; `options` has no entries. Returns `(observation, infos)`."""
+        super().reset(seed=seed)
+        everything = np.ones(1, dtype=bool)
+        if seed is not None or self._streams is None:
+            # Never seeded: gymnasium draws a seed from the operating system and tells it by `np_random_seed`.
+            self._streams = self._streams or DrawnAhead(1, self._draw)
+            self._streams.seed(everything, [self.np_random_seed])
+            if self._draws_task:
+                self._task = self._drawn_tasks(task_streams(self._streams.keys))[0].tolist()
+        else:
+            self._streams.skip(everything)
+        self._steps = 0
+        self._mask = (np.arange(self.num_arms) < self._num_usable()).astype(np.int8)
+        return self._show(0.0)
+
+    def step(self, action):
+        """Pull one arm. Returns `(observation, reward, False, truncated, infos)`.
+
+        Raises:
+            ValueError: the task has no such arm.
+        """
+        if self._steps is None:
+            raise gym.error.ResetNeeded("the episode is over or was never begun; call reset() before step()")
+        values = self._values(self._numbers)
+        action = operator.index(action)
+        if not 0 <= action < len(values):
+            raise ValueError(unusable_arm(action, len(values)))
+        reward = np.float32(self._earned(values[action], self._numbers))
+        regret = max(values) - values[action]
+        self._steps += 1
+        truncated = self._steps >= self.horizon
+        if truncated:
+            self._steps = None
+        self._streams.advance()
+        observation, infos = self._show(regret)
+        return observation, float(reward), False, truncated, infos
+
+    def _show(self, regret):
+        self._numbers = self._streams.now[:, 0].tolist()
+        return self._observe(self._numbers), {"regret": regret, "action_mask": self._mask.copy()}
+
+    def _num_usable(self):
+        return len(self._task)
+
+
+def dot(weights, features):
+    """The inner product of two sequences over their first axis, added in its order.
+
+    A matrix product adds in an order that depends on shapes and libraries, and so rounds differently for one slot
+    and for many.
+    """
+    total = weights[0] * features[0]
+    for weight, feature in zip(weights[1:], features[1:], strict=True):
+        total = total + weight * feature
+    return total
+
+
+def task_streams(keys):
+    """The streams of the slots' tasks, from the slots' keys `(n,)`."""
+    return bits(keys, _TASK_STREAM)
+
+
+def nothing_to_see():
+    """The observation space of bandits that show nothing: `Discrete(1)`, always 0."""
+    return spaces.Discrete(1)
+
+
+def unusable_arm(arm, count):
+    """The sentence that refuses a pull."""
+    return f"an action is {arm}, but this task has {count} arms: it must be an integer from 0 to {count - 1}"
+
+
+def checked_render_mode(render_mode):
+    """`None`, the only render mode that bandits have."""
+    if render_mode is not None:
+        raise ValueError(f"render_mode is {render_mode!r}; bandits have no picture, so it must be None")
+    return render_mode
+
+
+def checked_table(value, what, shape, ragged=False):
+    """`value` as a finite float64 array.
+
+    Args:
+        value (nested lists or array of numbers), what (`str`): what it is called in the error message.
+        shape (`tuple` of `int`): the shape that it must have.
+        ragged (`bool`): the first dimension may be smaller, down to 1.
+    """
+    try:
+        table = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        table = None
+    if table is None or table.dtype.kind not in "iuf":
+        raise ValueError(f"{what} is {value!r}; it must hold numbers in an array of shape {shape}")
+    fits = table.shape == shape
+    if ragged and table.ndim == len(shape):
+        fits = table.shape[1:] == shape[1:] and 1 <= len(table) <= shape[0]
+    if not fits:
+        most = f", or with fewer than {shape[0]} rows (usable arms), at least 1" if ragged else ""
+        raise ValueError(f"{what} has shape {table.shape}; it must be {shape}{most}")
+    if not np.isfinite(table).all():
+        raise ValueError(f"{what} is {value!r}; all its numbers must be finite")
+    return table.astype(np.float64)

@@ -1,0 +1,66 @@
+"""The Bernoulli bandit of Headless-AD (Sinii et al. 2024, arXiv:2312.13327)."""
+
+import numpy as np
+
+from hf_icrl.checks import checked_int
+from hf_icrl.counter_random import uniforms
+from hf_icrl.envs.bandits import BanditEnv, BanditRules, checked_table, nothing_to_see
+
+
+class BernoulliRules(BanditRules):
+    """Arm a earns 1 with probability means[a], else 0."""
+
+    def _draw(self, keys, clocks):
+        return uniforms(keys, clocks)[None]
+
+    def _earned(self, value, numbers):
+        return numbers[0] < value
+
+    def _drawn_tasks(self, keys):
+        return uniforms(keys[:, None], np.arange(self.num_arms))
+
+
+class BernoulliBanditEnv(BernoulliRules, BanditEnv):
+    """Arms that earn 1 with a fixed probability each, else 0; nothing is observed (`Discrete(1)`, always 0).
+
+    An episode is truncated after `horizon` pulls and never terminates; the next one has the same means. The infos of
+    `reset` and `step` hold `regret`, the expected reward of the best arm minus that of the pulled one (0.0 at a
+    reset), and `action_mask`, int8 `(num_arms,)`, gymnasium's mask of the usable arms.
+
+    Args:
+        num_arms (`int`, *optional*, defaults to 20): size of the action space, >= 1.
+        means (`list[float]`, *optional*): each usable arm's probability of reward, 1 to `num_arms` of them; actions
+            beyond them are refused. Without it, `reset(seed=...)` draws `num_arms` means from that seed, uniformly in
+            [0, 1), which stay until the next seeded reset.
+        horizon (`int`, *optional*, defaults to 300): pulls in an episode, >= 1.
+        render_mode (*optional*): must be `None`.
+
+    Attributes:
+        means (`list[float]`): the means; `None` before the reset that draws them.
+
+    Raises:
+        ValueError: an argument is of the wrong kind, a mean is outside [0, 1], or there are more than `num_arms`.
+    """
+
+    def __init__(self, num_arms=20, means=None, horizon=300, render_mode=None):
+        num_arms = checked_int(num_arms, "num_arms", 1)
+        means = None if means is None else checked_means(means, num_arms).tolist()
+        super().__init__(num_arms, horizon, means, nothing_to_see(), render_mode)
+
+    @property
+    def means(self):
+        return self._task
+
+    def _values(self, numbers):
+        return self._task
+
+    def _observe(self, numbers):
+        return np.int64(0)
+
+
+def checked_means(means, num_arms):
+    """`means` as a float64 array `(usable arms,)`."""
+    means = checked_table(means, "means", (num_arms,), ragged=True)
+    if means.min() < 0 or means.max() > 1:
+        raise ValueError(f"means is {means.tolist()}; each is a probability, so it must be from 0 to 1")
+    return means

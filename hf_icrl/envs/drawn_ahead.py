@@ -1,0 +1,59 @@
+"""Random numbers of environment slots, drawn for several steps at once."""
+
+import numpy as np
+
+from hf_icrl.envs.vector import keys_from_seeds
+
+# As many numbers per call as keep a core busy without leaving its cache.
+_AT_ONCE = 4096
+
+
+class DrawnAhead:
+    """The numbers that each slot needs between two pulls, for n slots whose streams begin at their seeds.
+
+    A slot's *clock* counts the observations that it has shown since it was seeded, those of `reset` included. Its
+    numbers are a function of its key and its clock alone, so that how many are drawn ahead, and for whom beside it,
+    changes nothing.
+
+    Args:
+        num_slots (`int`): n.
+        draw (callable): `draw(keys, clocks)` gives the numbers `(k, steps, m)` of m keys at clocks `(steps, m)`.
+
+    Attributes:
+        keys: uint64 `(n,)`.
+        now: the numbers `(k, n)` at the slots' clocks; do not write to it.
+    """
+
+    def __init__(self, num_slots, draw):
+        self.keys = np.zeros(num_slots, dtype=np.uint64)
+        self._draw = draw
+        self._clock = np.zeros(num_slots, dtype=np.int64)
+        self._ahead = np.arange(max(1, _AT_ONCE // num_slots))[:, None]
+        self._block = draw(self.keys, self._clock + self._ahead)
+        self._row = 0
+        self.now = self._block[:, 0]
+
+    def seed(self, mask, seeds):
+        """Begin the streams of the slots in `mask` (bool `(n,)`) at `seeds`, a list of as many ints."""
+        self.keys[mask] = keys_from_seeds(seeds)
+        self._clock[mask] = 0
+        self._redraw(mask)
+
+    def advance(self):
+        """Every slot shows its next observation."""
+        self._clock += 1
+        self._row += 1
+        if self._row == len(self._ahead):
+            self._row = 0
+            self._block = self._draw(self.keys, self._clock + self._ahead)
+        self.now = self._block[:, self._row]
+
+    def skip(self, mask):
+        """The slots in `mask` (bool `(n,)`) show one observation more than the others: that of a reset."""
+        self._clock[mask] += 1
+        self._redraw(mask)
+
+    def _redraw(self, mask):
+        """Draw what remains of the block again, for the slots in `mask`, whose clocks have moved."""
+        left = self._ahead[: len(self._ahead) - self._row]
+        self._block[:, self._row :, mask] = self._draw(self.keys[mask], self._clock[mask] + left)
