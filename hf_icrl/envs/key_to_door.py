@@ -1,0 +1,250 @@
+"""Key-to-Door: find an unseen key, then an unseen door, in an empty room (Laskin et al. 2022, arXiv:2210.14215)."""
+
+import operator
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from hf_icrl.checks import checked_bool, checked_int
+from hf_icrl.counter_random import integers
+from hf_icrl.envs import grid
+from hf_icrl.envs.dark_room import RENDER_FPS, RENDER_MODES, checked_render_mode
+from hf_icrl.envs.vector import keys_from_seeds
+
+
+def outcome(row, col, action, has_key, opened, key, door, steps, size, horizon, terminate_at_door):
+    """One step of Key-to-Door, for Python numbers as well as for arrays `(n,)`.
+
+    A step earns at most 1: the door asks for a key that was there before the step, so where the key lies at the door
+    a second step has to end there (as in CCCAD; the other published variants have no such task).
+
+    Args:
+        row, col: cells before the action (int).
+        action: actions in [0, 5).
+        has_key, opened: was the key taken, was the door paid, earlier in this episode? (bool)
+        key, door: cells as state indexes `row * size + column` (int).
+        steps: how many steps the episode had before this one.
+        size, horizon (`int`), terminate_at_door (`bool`): the room.
+
+    Returns:
+        `(row, col, has_key, opened, earns, terminated, truncated)` after the action, all but the cell bool: the reward
+        is 1 where `earns` holds. An episode that terminates on its very last step counts as terminated only, so that
+        a learner does not bootstrap from it.
+    """
+    row, col = grid.move(row, col, action, size)
+    cell = row * size + col
+    takes = (cell == key) & (has_key ^ True)
+    opens = (cell == door) & has_key & (opened ^ True)
+    terminated = opens & terminate_at_door
+    truncated = (steps + 1 >= horizon) & (terminated ^ True)
+    return row, col, has_key | takes, opened | opens, takes | opens, terminated, truncated
+
+
+def draw_tasks(streams, size):
+    """The key and the door that each stream gives when none were asked for: two arrays `(n,)` of state indexes.
+
+    Uniform over all ordered pairs of different cells.
+    """
+    key = integers(streams, 0, size * size)
+    door = integers(streams, 1, size * size - 1)
+    return key, door + (door >= key)
+
+
+def draw_starts(streams, episodes, size, key=None):
+    """The random start of each stream's episode number `episodes` (int or `(n,)`): a pair of arrays `(n,)`.
+
+    Uniform over all cells, or over all but `key` (state indexes, `(n,)`).
+    """
+    state = integers(streams, 2 + np.asarray(episodes), size * size - (key is not None))
+    if key is not None:
+        state += state >= key
+    return state // size, state % size
+
+
+def encode(row, col, has_key, size, observation, key_in_observation):
+    """Cells and key flags to observations, see `observation_space`; for Python numbers and for arrays `(n,)`."""
+    if not key_in_observation:
+        return grid.encode(row, col, size, observation)
+    if observation == "index":
+        return has_key * (size * size) + row * size + col
+    return np.stack([row, col, has_key], axis=-1)
+
+
+def decode(observations, size, observation):
+    """Observations of any kind to a pair of int64 arrays `(n,)`, rows and columns; the key flag is left out."""
+    observations = np.asarray(observations)
+    if observation == "index":
+        return grid.decode(observations % (size * size), size, observation)
+    return grid.decode(observations[..., :2], size, observation)
+
+
+def observation_space(size, observation, key_in_observation):
+    """`Discrete(size**2)` for "index", `MultiDiscrete([size, size])` for "row_col", twice as much with the key flag."""
+    if observation == "index":
+        return spaces.Discrete(size * size * (2 if key_in_observation else 1))
+    return spaces.MultiDiscrete([size, size, 2] if key_in_observation else [size, size])
+
+
+def checked_room(size, start, start_off_key, horizon, terminate_at_door, observation, key_in_observation):
+    """What scalar environment, vector environment and family have in common, checked: a dict of JSON values."""
+    size = grid.checked_size(size)
+    room = {
+        "size": size,
+        "start": grid.checked_start(start, size),
+        "start_off_key": checked_bool(start_off_key, "start_off_key"),
+        "horizon": checked_int(horizon, "horizon", 1),
+        "terminate_at_door": checked_bool(terminate_at_door, "terminate_at_door"),
+        "observation": grid.checked_observation(observation),
+        "key_in_observation": checked_bool(key_in_observation, "key_in_observation"),
+    }
+    if room["start_off_key"] and room["start"] != "random":
+        raise ValueError(
+            f"start_off_key is true and start is {room['start']!r}: only a random start can avoid the key; choose "
+            'start="random", or start_off_key=False'
+        )
+    return room
+
+
+def checked_draws_task(key, door):
+    """Whether the task is drawn from the seed: neither `key` nor `door` is given. Only one of them is an error."""
+    if (key is None) != (door is None):
+        missing, given = ("key", "door") if key is None else ("door", "key")
+        raise ValueError(f"{given} is given but {missing} is not; give both, or neither to draw them from the seed")
+    return key is None
+
+
+class KeyToDoorEnv(gym.Env):
+    """An empty square room with an unmarked key and an unmarked door: the first visit of each pays 1, in this order.
+
+    The key pays on the first step of an episode that ends on it (a start on the key has not taken it yet: staying
+    does), the door on the first later step that ends there. Actions: 0 stay, 1 up, 2 right, 3 down, 4 left; walls
+    clip. The infos of `reset` and `step` hold `has_key` (bool), which the observation does not show by default.
+
+    The defaults are toy-meta-gym's `Dark-Key-To-Door-9x9` (its 3 x 3 room: `size=3, horizon=20`). AD-eps (Zisman et
+    al. 2024, arXiv:2312.12275): `horizon=40, start_off_key=True`. CCCAD: `start="center", terminate_at_door=False,
+    observation="row_col"`.
+
+    Args:
+        size (`int`, *optional*, defaults to 9): side of the room, >= 2.
+        key, door (`[row, col]`, *optional*): the two cells, which may be one, or the start. Without them,
+            `reset(seed=...)` draws them from that seed, uniformly over all pairs of different cells, and they stay
+            until the next seeded reset.
+        start (`str` or `[row, col]`, *optional*, defaults to `"random"`): `"random"` is uniform over all cells, drawn
+            for every episode from the seed and the number of the episode since it was given; `"center"` is
+            `[size // 2, size // 2]`, `"corner"` is `[0, 0]`.
+        start_off_key (`bool`, *optional*, defaults to `False`): random starts are uniform over all cells but the key.
+        horizon (`int`, *optional*, defaults to 50): steps after which an episode is truncated, >= 1.
+        terminate_at_door (`bool`, *optional*, defaults to `True`): end the episode when the door pays.
+        observation (`str`, *optional*, defaults to `"index"`): `"index"` gives `row * size + column` in
+            `Discrete(size**2)`; `"row_col"` gives `[row, column]` in `MultiDiscrete([size, size])`.
+        key_in_observation (`bool`, *optional*, defaults to `False`): show whether the agent has the key, too: `"index"`
+            becomes `has_key * size**2 + row * size + column` in `Discrete(2 * size**2)`, `"row_col"` becomes
+            `[row, column, has_key]` in `MultiDiscrete([size, size, 2])`.
+        render_mode (`str`, *optional*): `"rgb_array"` or nothing.
+
+    Attributes:
+        key, door (`[row, col]`): the task; `None` before the reset that draws it.
+
+    Raises:
+        ValueError: an argument is of the wrong kind, a cell is outside the room, only one of key and door is given, or
+            `start_off_key` with a fixed start.
+    """
+
+    metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
+
+    def __init__(
+        self,
+        size=9,
+        key=None,
+        door=None,
+        start="random",
+        start_off_key=False,
+        horizon=50,
+        terminate_at_door=True,
+        observation="index",
+        key_in_observation=False,
+        render_mode=None,
+    ):
+        room = checked_room(size, start, start_off_key, horizon, terminate_at_door, observation, key_in_observation)
+        self.size = room["size"]
+        self.start = room["start"]
+        self.start_off_key = room["start_off_key"]
+        self.horizon = room["horizon"]
+        self.terminate_at_door = room["terminate_at_door"]
+        self.observation = room["observation"]
+        self.key_in_observation = room["key_in_observation"]
+        self._draws_task = checked_draws_task(key, door)
+        self.key = None if key is None else grid.checked_cell(key, self.size, "key")
+        self.door = None if door is None else grid.checked_cell(door, self.size, "door")
+        self.render_mode = checked_render_mode(render_mode)
+        self.observation_space = observation_space(self.size, self.observation, self.key_in_observation)
+        self.action_space = spaces.Discrete(grid.NUM_ACTIONS)
+        self._fixed_start = grid.start_cell(self.start, self.size)
+        self._stream = None
+        self._episode = 0
+        self._steps = None  # None: no episode is running
+        self._trail = []
+
+    def reset(self, *, seed=None, options=None):
+        """Begin an episode; `options` has no entries. Returns `(observation, {"has_key": False})`."""
+        super().reset(seed=seed)
+        if seed is not None or self._stream is None:
+            # Never seeded: gymnasium draws a seed from the operating system and tells it by `np_random_seed`.
+            self._stream = keys_from_seeds([self.np_random_seed])
+            self._episode = 0
+            if self._draws_task:
+                self.key, self.door = (list(divmod(int(x[0]), self.size)) for x in draw_tasks(self._stream, self.size))
+            self._key_state, self._door_state = (cell[0] * self.size + cell[1] for cell in (self.key, self.door))
+        else:
+            self._episode += 1
+        if self._fixed_start is None:
+            avoided = self._key_state if self.start_off_key else None
+            row, col = draw_starts(self._stream, self._episode, self.size, avoided)
+            self._row, self._col = int(row[0]), int(col[0])
+        else:
+            self._row, self._col = self._fixed_start
+        self._has_key = self._opened = False
+        self._steps = 0
+        self._trail = [(self._row, self._col)]
+        return self._observe(), {"has_key": False}
+
+    def step(self, action):
+        """One step. Returns `(observation, reward, terminated, truncated, {"has_key": bool})`."""
+        if self._steps is None:
+            raise gym.error.ResetNeeded("the episode is over or was never begun; call reset() before step()")
+        action = operator.index(action)
+        if not 0 <= action < grid.NUM_ACTIONS:
+            raise ValueError(f"action is {action!r}; it must be an integer from 0 to {grid.NUM_ACTIONS - 1}")
+        self._row, self._col, self._has_key, self._opened, earns, terminated, truncated = outcome(
+            self._row,
+            self._col,
+            action,
+            self._has_key,
+            self._opened,
+            self._key_state,
+            self._door_state,
+            self._steps,
+            self.size,
+            self.horizon,
+            self.terminate_at_door,
+        )
+        self._steps = None if terminated or truncated else self._steps + 1
+        if self.render_mode is not None:
+            self._trail.append((self._row, self._col))
+        return self._observe(), float(earns), terminated, truncated, {"has_key": self._has_key}
+
+    def render(self):
+        """The room as it is now: a uint8 array `(height, width, 3)`, with the episode's trail."""
+        if self.render_mode is None:
+            gym.logger.warn('render() needs a render mode: make the environment with render_mode="rgb_array"')
+            return None
+        if not self._trail:
+            raise gym.error.ResetNeeded("there is nothing to draw yet; call reset() before render()")
+        from hf_icrl.envs.key_to_door_drawing import draw_key_to_door
+
+        return draw_key_to_door(self.size, self._trail, self.key, self.door, self._has_key, self._opened)
+
+    def _observe(self):
+        seen = encode(self._row, self._col, self._has_key, self.size, self.observation, self.key_in_observation)
+        return np.asarray(seen, dtype=np.int64)[()]  # [()]: a scalar for an index, the array itself for a row
