@@ -72,7 +72,7 @@ def test_kwargs_and_tasks_survive_json_and_rebuild_the_family(kwargs):
     [
         ("darkroom", {}, "did you mean 'dark_room'"),
         ("dark_room", {"sise": 9}, "unknown dark_room argument 'sise': did you mean 'size'"),
-        ("dark_room", {"goal": [1, 2]}, "unknown dark_room argument"),
+        ("dark_room", {"goal": [1, 2]}, "needs permuted=True and word_length=1"),
         ("dark_room", {"size": 4, "start": [4, 0]}, "outside the room of size 4"),
     ],
 )

@@ -4,34 +4,37 @@ import operator
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 
-from hf_icrl.checks import checked_bool, checked_int
 from hf_icrl.counter_random import integers
 from hf_icrl.envs import grid
+from hf_icrl.envs.dark_room_settings import RoomSettings
 from hf_icrl.envs.vector import keys_from_seeds
 
 RENDER_MODES = ["rgb_array"]
 RENDER_FPS = 8
 
 
-def outcome(row, col, action, goal_row, goal_col, steps, size, horizon, terminate_on_goal):
+def outcome(row, col, moves, goal_row, goal_col, steps, size, horizon, terminate_on_goal):
     """One step of DarkRoom, for Python ints as well as for int64 arrays `(n,)`.
 
     Args:
         row, col: cells before the action.
-        action: actions in [0, 5).
+        moves: the atomic moves that the action plays, one after the other: a sequence of actions in [0, 5), or of
+            arrays of them.
         goal_row, goal_col: goals.
         steps: how many steps the episode had before this one.
         size, horizon (`int`), terminate_on_goal (`bool`): the room.
 
     Returns:
-        `(row, col, reached, terminated, truncated)` after the action: `reached` (the reward is 1 where it holds) and
-        the two ends are bool. An episode that terminates on its very last step counts as terminated only, so that
-        a learner does not bootstrap from it.
+        `(row, col, reached, terminated, truncated)` after the action: `reached` (the reward is 1 where it holds) says
+        whether any move ended on the goal; it and the two ends are bool. All moves are played, those after the goal
+        too. An episode that terminates on its very last step counts as terminated only, so that a learner does not
+        bootstrap from it.
     """
-    row, col = grid.move(row, col, action, size)
-    reached = (row == goal_row) & (col == goal_col)
+    reached = False
+    for action in moves:
+        row, col = grid.move(row, col, action, size)
+        reached = ((row == goal_row) & (col == goal_col)) | reached
     terminated = reached & terminate_on_goal
     truncated = (steps + 1 >= horizon) & (terminated ^ True)
     return row, col, reached, terminated, truncated
@@ -48,16 +51,14 @@ def draw_starts(keys, episodes, size):
     return state // size, state % size
 
 
-def observation_space(size, observation):
-    """`Discrete(size**2)` for "index", `MultiDiscrete([size, size])` for "row_col"."""
-    return spaces.Discrete(size * size) if observation == "index" else spaces.MultiDiscrete([size, size])
-
-
 class DarkRoomEnv(gym.Env):
     """An empty square room with one unmarked goal; the reward is 1 on every step that ends on the goal, else 0.
 
     The observation does not show the goal, so an episode spent searching only pays for an agent that remembers
-    earlier episodes. Actions: 0 stay, 1 up, 2 right, 3 down, 4 left; walls clip.
+    earlier episodes. Moves: 0 stay, 1 up, 2 right, 3 down, 4 left; walls clip. An action is a move, or a word of
+    several (`word_length`), played one after the other: then the reward is 1 if any of the moves ended on the goal, and
+    the observation is where the whole word led, even if it passed the goal and the episode ends (Sinii et al. 2024,
+    arXiv:2312.13327).
 
     Args:
         size (`int`, *optional*, defaults to 9): side of the room, >= 2.
@@ -66,14 +67,36 @@ class DarkRoomEnv(gym.Env):
         start (`str` or `[row, col]`, *optional*, defaults to `"center"`): `"center"` is
             `[size // 2, size // 2]`, `"corner"` is `[0, 0]`, `"random"` is uniform over all cells, drawn for every
             episode from the seed and the number of the episode since it was given.
-        horizon (`int`, *optional*, defaults to 20): steps after which an episode is truncated, >= 1.
+        horizon (`int`, *optional*, defaults to 20): steps (actions, not moves) after which an episode is truncated,
+            >= 1.
         terminate_on_goal (`bool`, *optional*, defaults to `False`): end the episode on the goal.
-        observation (`str`, *optional*, defaults to `"index"`): `"index"` gives `row * size + column` in
-            `Discrete(size**2)`; `"row_col"` gives `[row, column]` in `MultiDiscrete([size, size])`.
+        observation (`str`, *optional*, defaults to `"index"`): with S the observation size,
+
+            - `"index"`: `row * S + column` in `Discrete(S * S)`;
+            - `"row_col"`: `[row, column]` in `MultiDiscrete([S, S])`;
+            - `"one_hot"`: float32 `(S * S,)`, 1 at the index;
+            - `"image"`: uint8 RGB `(S, S, 3)`, a pixel a cell: the agent red, the floor white; never the goal.
+        observation_size (`int`, *optional*): S, at least `size`, which is the default. Rooms of different sizes that
+            share it have one observation space: a smaller room is the top left part of the observed square, whose
+            rest an image shows in black.
+        permuted (`bool`, *optional*, defaults to `False`): the actions are in an order of the task's own. Without
+            `action_permutation` or `word_order`, `reset(seed=...)` draws that order as it draws a goal.
+        action_permutation (`list[int]`, *optional*): a permutation of 0 to 4: action a makes the move
+            `action_permutation[a]`. For `word_length=1`.
+        word_length (`int`, *optional*, defaults to 1): moves of an action, from 1 to 5 (3 is published).
+        words (`str` or `list[int]`, *optional*, defaults to `"all"`): which words there are, as actions in this order:
+            `"train"`, `"test"`, `"sliced"` (as many of the test words as there are train words), `"all"` (train words,
+            then test words), or places in the list of all words in lexicographic order.
+        words_seed (`int`, *optional*, defaults to 0): the split's seed: NumPy's generator of that seed permutes the
+            cells (the goals of the published split `"headless_ad"`), then the words, the first 40 % of which train.
+        words_split (`str`, *optional*, defaults to `"random"`): or `"displacement"`: test words have a net
+            displacement of two cells, train words any other.
+        word_order (`int`, *optional*): the seed of the task's own order of its words. For `word_length > 1`.
         render_mode (`str`, *optional*): `"rgb_array"` or nothing.
 
     Raises:
-        ValueError: an argument is of the wrong kind, or the goal or start is outside the room.
+        ValueError: an argument is of the wrong kind, the goal or start is outside the room, or two arguments do not
+            fit each other.
     """
 
     metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
@@ -86,19 +109,41 @@ class DarkRoomEnv(gym.Env):
         horizon=20,
         terminate_on_goal=False,
         observation="index",
+        observation_size=None,
+        permuted=False,
+        action_permutation=None,
+        word_length=1,
+        words="all",
+        words_seed=0,
+        words_split="random",
+        word_order=None,
         render_mode=None,
     ):
-        self.size = grid.checked_size(size)
-        self.start = grid.checked_start(start, self.size)
-        self.horizon = checked_int(horizon, "horizon", 1)
-        self.terminate_on_goal = checked_bool(terminate_on_goal, "terminate_on_goal")
-        self.observation = grid.checked_observation(observation)
+        self._settings = RoomSettings(
+            size=size,
+            start=start,
+            horizon=horizon,
+            terminate_on_goal=terminate_on_goal,
+            observation=observation,
+            observation_size=observation_size,
+            permuted=permuted,
+            word_length=word_length,
+            words=words,
+            words_seed=words_seed,
+            words_split=words_split,
+        )
+        vars(self).update(self._settings.kwargs)  # self.size, self.start, ...
         self.goal = None if goal is None else grid.checked_cell(goal, self.size, "goal")
+        order = self._settings.checked_order(action_permutation, word_order)
+        self.action_permutation = self.word_order = self._order = None
         self.render_mode = checked_render_mode(render_mode)
-        self.observation_space = observation_space(self.size, self.observation)
-        self.action_space = spaces.Discrete(grid.NUM_ACTIONS)
+        self.observation_space = self._settings.observation_space()
+        self.action_space = gym.spaces.Discrete(self._settings.num_actions)
+        self._moves = [tuple(moves) for moves in self._settings.moves.T.tolist()]
         self._draws_goal = goal is None
-        self._fixed_start = grid.start_cell(self.start, self.size)
+        self._draws_order = self.permuted and order is None
+        if order is not None:
+            self._set_order(order[None])
         self._key = None
         self._episode = 0
         self._steps = None  # None: no episode is running
@@ -113,13 +158,15 @@ class DarkRoomEnv(gym.Env):
             self._episode = 0
             if self._draws_goal:
                 self.goal = draw_goals(self._key, grid.possible_goals(self.size, self.start))[0].tolist()
+            if self._draws_order:
+                self._set_order(self._settings.draw_orders(self._key))
         else:
             self._episode += 1
-        if self._fixed_start is None:
+        if self._settings.fixed_start is None:
             row, col = draw_starts(self._key, self._episode, self.size)
             self._row, self._col = int(row[0]), int(col[0])
         else:
-            self._row, self._col = self._fixed_start
+            self._row, self._col = self._settings.fixed_start
         self._steps = 0
         self._trail = [(self._row, self._col)]
         return self._observe(), {}
@@ -129,12 +176,15 @@ class DarkRoomEnv(gym.Env):
         if self._steps is None:
             raise gym.error.ResetNeeded("the episode is over or was never begun; call reset() before step()")
         action = operator.index(action)
-        if not 0 <= action < grid.NUM_ACTIONS:
-            raise ValueError(f"action is {action!r}; it must be an integer from 0 to {grid.NUM_ACTIONS - 1}")
+        if not 0 <= action < len(self._moves):
+            raise ValueError(f"action is {action!r}; it must be an integer from 0 to {len(self._moves) - 1}")
+        moves = self._moves[action if self._order is None else self._order[action]]
+        if self.render_mode is not None:
+            self._trail.extend(grid.cells_passed(self._row, self._col, moves, self.size))
         self._row, self._col, reached, terminated, truncated = outcome(
             self._row,
             self._col,
-            action,
+            moves,
             *self.goal,
             self._steps,
             self.size,
@@ -142,8 +192,6 @@ class DarkRoomEnv(gym.Env):
             self.terminate_on_goal,
         )
         self._steps = None if terminated or truncated else self._steps + 1
-        if self.render_mode is not None:
-            self._trail.append((self._row, self._col))
         return self._observe(), float(reached), terminated, truncated, {}
 
     def render(self):
@@ -157,10 +205,13 @@ class DarkRoomEnv(gym.Env):
 
         return draw_room(self.size, self._trail, self.goal)
 
+    def _set_order(self, entry):
+        """Take over the task's order of the actions, `(1, 5)` or `(1,)`."""
+        setattr(self, self._settings.order_entry, entry[0].tolist())
+        self._order = self._settings.orders(entry)[0].tolist()
+
     def _observe(self):
-        if self.observation == "index":
-            return np.int64(self._row * self.size + self._col)
-        return np.array([self._row, self._col], dtype=np.int64)
+        return self._settings.encode(np.int64(self._row), np.int64(self._col))
 
 
 def checked_render_mode(render_mode):

@@ -2,108 +2,246 @@
 
 import numpy as np
 
-from hf_icrl.checks import checked_bool, checked_int
-from hf_icrl.envs import grid
-from hf_icrl.envs.dark_room import outcome
+from hf_icrl.checks import checked_int
+from hf_icrl.envs import grid, published_splits
+from hf_icrl.envs.dark_room_settings import PERMUTATIONS, RoomSettings
+from hf_icrl.envs.dark_room_values import RoomValues
 from hf_icrl.envs.family import TaskFamily
 from hf_icrl.naming import check_names
+from hf_icrl.seeding import generator
+
+_EXAMPLES = {"goal": "[2, 7]", "action_permutation": "[1, 0, 2, 4, 3]", "word_order": "17"}
 
 
 class DarkRoomFamily(TaskFamily):
     """DarkRooms that differ in their goal: every cell, but for a fixed start (80 goals for 9 x 9).
 
+    With `permuted=True` they differ in the order of their actions, too. A task then also has an `action_permutation`:
+    all goals times all 120 permutations of the five moves, or with a `goal` that all tasks share, the 120 permutations
+    alone (the published one is `start="corner", goal=[8, 8]`). For words a task has a `word_order` instead, the seed of
+    its own order: `tasks()` gives every goal one order, `sample` draws goals with replacement, each with another order.
+
+    Published splits (`split(held_out=name)`); all but the last may hold out, or train on, the start as a goal:
+
+    - `"headless_ad"`: 68 train and 13 held-out goals; `seed` is the published training seed (give `words_seed` the same);
+    - `"ad_eps"`: 65 and 16; always that of NumPy's seed 42, as published, whatever `seed` is;
+    - `"cccad"`: 73 and 8; `seed=0` is published;
+    - `"dpt"`: 80 and 20, for `size=10`; `seed=0` is published;
+    - `"a3c_dt"`: 57 and 23 goals, none of them the start. Which is not published, so this is our own split of that size.
+
     Args:
-        size, start, horizon, terminate_on_goal, observation: as in `hf_icrl.envs.DarkRoomEnv`.
+        size, start, horizon, terminate_on_goal, observation, observation_size, permuted, word_length, words,
+            words_seed, words_split: as in `hf_icrl.envs.DarkRoomEnv`.
+        goal (`[row, col]`, *optional*): one goal for all tasks, which then differ in their `action_permutation` alone.
+
+    Raises:
+        ValueError: a bad argument, or a shared `goal` where actions are not permuted or are words.
     """
 
     name = "dark_room"
     env_id = "hf_icrl/DarkRoom-v0"
+    published_splits = {
+        "headless_ad": "_headless_ad_split",
+        "ad_eps": "_ad_eps_split",
+        "cccad": "_cccad_split",
+        "dpt": "_dpt_split",
+        "a3c_dt": "_a3c_dt_split",
+    }
 
-    def __init__(self, size=9, start="center", horizon=20, terminate_on_goal=False, observation="index"):
-        size = grid.checked_size(size)
-        env_kwargs = {
-            "size": size,
-            "start": grid.checked_start(start, size),
-            "horizon": checked_int(horizon, "horizon", 1),
-            "terminate_on_goal": checked_bool(terminate_on_goal, "terminate_on_goal"),
-            "observation": grid.checked_observation(observation),
-        }
-        super().__init__(env_kwargs, horizon=env_kwargs["horizon"], num_actions=grid.NUM_ACTIONS)
-        self._size = size
-        self._scores = {}  # (goal, reduction over actions) -> expected return
+    def __init__(
+        self,
+        size=9,
+        start="center",
+        horizon=20,
+        terminate_on_goal=False,
+        observation="index",
+        observation_size=None,
+        permuted=False,
+        goal=None,
+        word_length=1,
+        words="all",
+        words_seed=0,
+        words_split="random",
+    ):
+        settings = RoomSettings(
+            size=size,
+            start=start,
+            horizon=horizon,
+            terminate_on_goal=terminate_on_goal,
+            observation=observation,
+            observation_size=observation_size,
+            permuted=permuted,
+            word_length=word_length,
+            words=words,
+            words_seed=words_seed,
+            words_split=words_split,
+        )
+        env_kwargs = dict(settings.kwargs)
+        if goal is not None:
+            if not settings.permuted or settings.word_length > 1:
+                raise ValueError(
+                    f"goal is {goal!r}: a goal that all tasks share needs permuted=True and word_length=1, or there "
+                    "would be nothing in which they differ; leave goal out"
+                )
+            env_kwargs["goal"] = grid.checked_cell(goal, settings.size, "goal")
+        super().__init__(env_kwargs, horizon=env_kwargs["horizon"], num_actions=settings.num_actions)
+        self._settings = settings
+        self._values = RoomValues(settings)
+        self._entries = [] if "goal" in env_kwargs else ["goal"]
+        if settings.permuted:
+            self._entries.append(settings.order_entry)
+
+    # ---- Which tasks there are ----
 
     def tasks(self):
-        """`[{"goal": [row, col]}, ...]` in state order."""
-        return [{"goal": goal} for goal in grid.possible_goals(self._size, self.env_kwargs["start"]).tolist()]
+        """`[{"goal": [row, col]}, ...]` in state order; permuted ones (see the class) in the order of goal, then order.
+
+        Where every task has its own order of the words there are infinitely many; these are one for each goal.
+        """
+        if self._entries == ["action_permutation"]:
+            return [{"action_permutation": order} for order in PERMUTATIONS.tolist()]
+        goals = grid.possible_goals(self._settings.size, self.env_kwargs["start"])
+        if self._entries == ["goal", "action_permutation"]:
+            orders = PERMUTATIONS.tolist()
+            return [{"goal": goal, "action_permutation": order} for goal in goals.tolist() for order in orders]
+        return self._tasks_of(goals)
+
+    def sample(self, num=1000, seed=0):
+        """See `TaskFamily.sample`. Where every task has its own order of the words, goals are drawn with replacement
+        and no order twice, so `num` is not bounded by the number of goals."""
+        if self._entries != ["goal", "word_order"]:
+            return super().sample(num, seed)
+        num, seed = checked_int(num, "num", 1), checked_int(seed, "seed", 0)
+        rng = generator(seed, "dark_room/sample")
+        goals = grid.possible_goals(self._settings.size, self.env_kwargs["start"])
+        goals = goals[rng.integers(len(goals), size=num)].tolist()
+        orders = rng.choice(2**31, size=num, replace=False).tolist()
+        return [{"goal": goal, "word_order": order} for goal, order in zip(goals, orders, strict=True)]
 
     def check_task(self, task):
-        """Raise `ValueError` unless `task` is `{"goal": [row, col]}` with a goal inside the room."""
+        """Raise `ValueError` unless `task` has exactly this family's entries, as in `{"goal": [row, col]}`."""
+        example = "{" + ", ".join(f'"{name}": {_EXAMPLES[name]}' for name in self._entries) + "}"
+        wrong = f'task is {task!r}; a task of the family "dark_room" is a dict such as {example}'
         if not isinstance(task, dict):
-            raise ValueError(
-                f'task is {task!r}; a task of the family "dark_room" is a dict such as {{"goal": [2, 7]}}'
-            )
-        check_names(task, ["goal"], "dark_room task entry")
-        if "goal" not in task:
-            raise ValueError('task is {}; a task of the family "dark_room" is a dict such as {"goal": [2, 7]}')
-        grid.checked_cell(task["goal"], self._size, "goal")
+            raise ValueError(wrong)
+        check_names(task, self._entries, "dark_room task entry")
+        if len(task) < len(self._entries) or None in task.values():
+            raise ValueError(wrong)
+        if "goal" in task:
+            grid.checked_cell(task["goal"], self._settings.size, "goal")
+        if self._settings.permuted:
+            self._settings.checked_order(**{name: task[name] for name in task if name != "goal"})
 
     def task_array(self, tasks):
-        """Goals as int64 `(n, 2)`."""
+        """Int64 `(n, 2)`: goals. Permuted: `(n, 2 + num_actions)`, then which of the room's actions each action is."""
         for task in tasks:
             self.check_task(task)
-        return np.array([task["goal"] for task in tasks], dtype=np.int64).reshape(len(tasks), 2)
+        goals = np.array([self._goal(task) for task in tasks], dtype=np.int64).reshape(len(tasks), 2)
+        if not self._settings.permuted:
+            return goals
+        entries = np.array([task[self._settings.order_entry] for task in tasks], dtype=np.int64)
+        return np.concatenate([goals, self._settings.orders(entries)], axis=1)
+
+    def _goal(self, task):
+        return task["goal"] if "goal" in task else self.env_kwargs["goal"]
+
+    def _tasks_of(self, goals):
+        """One task for each goal `(n, 2)`, a list of dicts; the order of words is numbered by the goal's cell."""
+        if "word_order" not in self._entries:
+            return [{"goal": goal} for goal in goals.tolist()]
+        size = self._settings.size
+        return [{"goal": goal, "word_order": goal[0] * size + goal[1]} for goal in goals.tolist()]
+
+    # ---- Published splits ----
+
+    def _headless_ad_split(self, seed):
+        return self._goal_split("headless_ad", 9, published_splits.headless_ad_goals(seed, 9))
+
+    def _ad_eps_split(self, seed):
+        return self._goal_split("ad_eps", 9, published_splits.ad_eps_goals())
+
+    def _cccad_split(self, seed):
+        return self._goal_split("cccad", 9, published_splits.cccad_goals(seed))
+
+    def _dpt_split(self, seed):
+        return self._goal_split("dpt", 10, published_splits.dpt_goals(seed))
+
+    def _a3c_dt_split(self, seed):
+        self._check_splittable("a3c_dt", 9)
+        if len(self.tasks()) != 80:
+            raise ValueError(
+                f'held_out="a3c_dt" divides 80 goals, but start={self.env_kwargs["start"]!r} leaves '
+                f'{len(self.tasks())}; the published start is "center"'
+            )
+        return self.split(seed=seed, held_out=23)
+
+    def _goal_split(self, name, size, cells):
+        """Lists of tasks for two arrays of cells, train and held out, each in state order."""
+        self._check_splittable(name, size)
+        return tuple(self._tasks_of(np.stack(np.divmod(np.sort(part), size), axis=1)) for part in cells)
+
+    def _check_splittable(self, name, size):
+        if self._settings.size != size:
+            raise ValueError(
+                f"held_out={name!r} is published for rooms of size {size}, but size is {self._settings.size}; take "
+                "that size, or a fraction as held_out"
+            )
+        if "action_permutation" in self._entries:
+            raise ValueError(
+                f"held_out={name!r} divides goals, but with permuted=True tasks also differ in their moves; give a "
+                "fraction or a number as held_out"
+            )
+
+    # ---- What perfect and random agents earn ----
 
     def oracle_return(self, task):
-        """What a policy that knows the goal earns in one episode, on average over starts; exact."""
+        """What a policy that knows the task earns in one episode, on average over starts; exact."""
         return self._expected_return(task, np.max)
 
     def random_return(self, task):
         """What uniformly random actions earn in one episode, on average; exact."""
         return self._expected_return(task, np.mean)
 
+    def _expected_return(self, task, backup):
+        self.check_task(task)
+        return self._values.expected_return(self._goal(task), backup)
+
+    # ---- The demonstrator ----
+
     def demonstrator(self, observations, task_array, infos):
-        """The published walker: first along the column to the goal's row, then along the row, then it stays."""
-        return self.walk(observations, task_array, task_array)
+        """The published walker: first along the column to the goal's row, then along the row, then it stays.
+
+        With words: the first of those words that reach the goal soonest, and then as often as possible.
+        """
+        if self._settings.word_length == 1:
+            return self.walk(observations, task_array, task_array[:, :2])
+        row, col = self._settings.decode(observations)
+        return self._in_task_order(self._values.actions_to_goal(row, col, task_array[:, :2]), task_array)
 
     def possible_targets(self):
         """Every possible goal."""
-        return grid.possible_goals(self._size, self.env_kwargs["start"])
+        return grid.possible_goals(self._settings.size, self.env_kwargs["start"])
 
     def targets(self, task_array, infos):
         """The goals."""
-        return task_array
+        return task_array[:, :2]
 
     def walk(self, observations, task_array, targets):
-        """The same walk, to any cells `targets` `(n, 2)`; no way is shorter."""
-        row, col = grid.decode(observations, self._size, self.env_kwargs["observation"])
-        return grid.walk(row, col, targets[:, 0], targets[:, 1])
+        """The same walk, to any cells `targets` `(n, 2)`; no way is shorter. Words end there, and return there."""
+        row, col = self._settings.decode(observations)
+        if self._settings.word_length == 1:
+            actions = grid.walk(row, col, targets[:, 0], targets[:, 1])
+        else:
+            actions = self._values.actions_to_rest(row, col, targets)
+        return self._in_task_order(actions, task_array)
 
     def arrived(self, observations, targets):
         """Bool `(n,)`: does each agent stand on its target?"""
-        row, col = grid.decode(observations, self._size, self.env_kwargs["observation"])
+        row, col = self._settings.decode(observations)
         return (row == targets[:, 0]) & (col == targets[:, 1])
 
-    def _expected_return(self, task, backup):
-        """Value of the start by backward induction; `backup` is the NumPy reduction over actions."""
-        self.check_task(task)
-        goal = tuple(task["goal"])
-        if (goal, backup) not in self._scores:
-            state = np.arange(self._size**2)[:, None]
-            row, col, reached, terminated, _ = outcome(
-                state // self._size,
-                state % self._size,
-                np.arange(grid.NUM_ACTIONS)[None, :],
-                *goal,
-                0,
-                self._size,
-                self.horizon,
-                self.env_kwargs["terminate_on_goal"],
-            )
-            following = row * self._size + col
-            values = np.zeros(self._size**2)
-            for _ in range(self.horizon):
-                values = backup(reached + np.where(terminated, 0.0, values[following]), axis=1)
-            start = grid.start_cell(self.env_kwargs["start"], self._size)
-            score = values.mean() if start is None else values[start[0] * self._size + start[1]]
-            self._scores[goal, backup] = float(score)
-        return self._scores[goal, backup]
+    def _in_task_order(self, actions, task_array):
+        """The room's actions `(n,)` as the numbers that they have in each task."""
+        if not self._settings.permuted:
+            return actions
+        return (task_array[:, 2:] == actions[:, None]).argmax(axis=1)

@@ -37,6 +37,13 @@ def move(row, col, action, size):
     return row, col
 
 
+def cells_passed(row, col, moves, size):
+    """Yields the pair `(row, col)` after each of `moves`, a sequence of what `move` takes as an action."""
+    for action in moves:
+        row, col = move(row, col, action, size)
+        yield row, col
+
+
 def walk(row, col, target_row, target_col):
     """The published walker: along the column to the target's row first, then along the row, then it stays.
 
@@ -70,19 +77,46 @@ def possible_goals(size, start):
     return np.stack([state // size, state % size], axis=1)
 
 
-def encode(row, col, size, observation):
-    """Cells to observations: int64 state indexes `(n,)`, or `(n, 2)` rows and columns for "row_col"."""
+def encode(row, col, size, observation, room_size=None):
+    """Cells, ints or int64 `(n,)`, to observations of one kind.
+
+    Args:
+        row, col: the agents' cells.
+        size (`int`): side of the observed square: that of the room, or of a larger one at whose top left it stands.
+        observation (`str`): "index" gives int64 `(n,)`, `row * size + col`; "row_col" int64 `(n, 2)`; "one_hot"
+            float32 `(n, size * size)`; "image" uint8 `(n, size, size, 3)`, a pixel a cell: the agent red, the floor
+            white, and black what is outside the room.
+        room_size (`int`, *optional*): side of the room, `size` by default; only images show it.
+    """
     if observation == "index":
         return row * size + col
-    return np.stack([row, col], axis=-1)
+    if observation == "row_col":
+        return np.stack([row, col], axis=-1)
+    row, col = np.asarray(row), np.asarray(col)
+    agents = np.arange(row.size)
+    if observation == "one_hot":
+        observations = np.zeros((row.size, size * size), dtype=np.float32)
+        observations[agents, (row * size + col).ravel()] = 1.0
+        return observations.reshape(*row.shape, size * size)
+    floor = size if room_size is None else room_size
+    images = np.zeros((row.size, size, size, 3), dtype=np.uint8)
+    images[:, :floor, :floor] = 255
+    images[agents, row.ravel(), col.ravel(), 1:] = 0
+    return images.reshape(*row.shape, size, size, 3)
 
 
 def decode(observations, size, observation):
-    """Observations `(n,)` or `(n, 2)` to a pair of int64 arrays `(n,)`, rows and columns: the inverse of `encode`."""
+    """Observations to a pair of int64 arrays `(n,)`, rows and columns: the inverse of `encode`, the same arguments."""
     observations = np.asarray(observations)
-    if observation == "index":
-        return observations // size, observations % size
-    return observations[..., 0], observations[..., 1]
+    if observation == "row_col":
+        return observations[..., 0], observations[..., 1]
+    if observation == "one_hot":
+        observations = observations.argmax(axis=-1)
+    elif observation == "image":
+        # Only the agent is red without being green.
+        red = observations[..., 0] > observations[..., 1]
+        observations = red.reshape(*red.shape[:-2], size * size).argmax(axis=-1)
+    return observations // size, observations % size
 
 
 def checked_size(size):
@@ -113,6 +147,6 @@ def checked_cell(cell, size, what):
     return [row, col]
 
 
-def checked_observation(observation):
-    """`observation` as "index" or "row_col"."""
-    return checked_choice(observation, "observation", OBSERVATIONS)
+def checked_observation(observation, valid=OBSERVATIONS):
+    """`observation`, one of the kinds `valid`: by default "index" or "row_col"."""
+    return checked_choice(observation, "observation", valid)
