@@ -113,7 +113,7 @@ class KeyToDoorFamily(TaskFamily):
         to_key = np.maximum(np.abs(rows - key_row) + np.abs(cols - key_col), 1)
         to_door = max(abs(key_row - door_row) + abs(key_col - door_col), 1)
         earned = (to_key <= self.horizon) * 1.0 + (to_key + to_door <= self.horizon)
-        return float(earned @ self._start_law(task))
+        return float(earned[self._starts(task)].mean())
 
     def random_return(self, task):
         """What uniformly random actions earn in one episode, on average; exact.
@@ -124,23 +124,21 @@ class KeyToDoorFamily(TaskFamily):
         self.check_task(task)
         size = self._size
         key, door = (cell[0] * size + cell[1] for cell in (task["key"], task["door"]))
-        takes = self._first_visit(key) @ self._start_law(task)
+        takes = self._first_visit(key)[:, self._starts(task)].mean(axis=1)
         opens = np.cumsum(self._first_visit(door)[:, key])
         # Taken at step t of 1 to horizon: horizon - t steps are left, none after the last.
         left = np.concatenate([opens[:-1][::-1], [0.0]])
         return float(takes @ (1.0 + left))
 
-    def _start_law(self, task):
-        """The probability of each start cell, float64 `(size**2,)`."""
-        law = np.zeros(self._size**2)
-        start = grid.start_cell(self.env_kwargs["start"], self._size)
-        if start is not None:
-            law[start[0] * self._size + start[1]] = 1.0
-            return law
-        law[:] = 1.0
+    def _starts(self, task):
+        """The cells where an episode may start, all equally likely: bool `(size**2,)`."""
+        fixed = grid.start_cell(self.env_kwargs["start"], self._size)
+        if fixed is not None:
+            return np.arange(self._size**2) == fixed[0] * self._size + fixed[1]
+        starts = np.ones(self._size**2, dtype=bool)
         if self.env_kwargs["start_off_key"]:
-            law[task["key"][0] * self._size + task["key"][1]] = 0.0
-        return law / law.sum()
+            starts[task["key"][0] * self._size + task["key"][1]] = False
+        return starts
 
     def _first_visit(self, cell):
         """The chance that a random walk ends its step t in `cell` for the first time: float64 `(horizon, size**2)`.
