@@ -192,6 +192,18 @@ class DarkRoomVectorEnv(VectorEnv):
             for trail, steps, goal in zip(self._trail, self._steps.tolist(), self.goal.tolist(), strict=True)
         )
 
+    def select_slots(self, slots):
+        """Go on with these slots only, int64 `(m,)` in ascending order: each as if the others had never been there."""
+        if self._keys is None:
+            raise gym.error.ResetNeeded("call reset() before select_slots()")
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):  # every array of this object has one entry a slot
+                setattr(self, name, value[slots])
+        self.num_envs = len(slots)
+        self._slots = np.arange(self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
     def _begin(self, mask):
         self._episodes[mask] += 1
         self._steps[mask] = 0

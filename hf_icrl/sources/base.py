@@ -21,6 +21,10 @@ class Source(ABC):
         name (`str`): the source's name.
         offers (`tuple[str, ...]`): optional columns that its `act` can return ("log_probs"); every source also has
             those that the recorder itself makes ("time", and "optimal_actions" where the family has a demonstrator).
+        uses_torch (`bool`): whether it computes with torch, which is then held to one thread: the bits of a history must
+            not depend on how many there are.
+        side_by_side (`bool`): whether learners run at once, so that a shard of many is made faster than one of few.
+        stray_steps (`int`): steps of one more episode, after the last, that are recorded.
         streams (`int`): how many histories one learner makes at once, in as many environments. They have consecutive
             ids, the first of which is a multiple of `streams`, and one task.
     """
@@ -28,6 +32,9 @@ class Source(ABC):
     name = None
     offers = ()
     streams = 1
+    uses_torch = False
+    side_by_side = True
+    stray_steps = 0
 
     @property
     def params(self):
@@ -82,9 +89,8 @@ class Source(ABC):
 
     def run(self, family, tasks, history_ids, num_episodes, seed, columns, keep):
         """What `generate` does when its arguments (all given) are checked."""
-        return record(
-            self.begin(family, tasks, history_ids, seed), family, tasks, history_ids, num_episodes, seed, columns, keep
-        )
+        run = self.begin(family, tasks, history_ids, seed)
+        return record(run, family, tasks, history_ids, num_episodes, seed, columns, keep, self.stray_steps)
 
     def _check_streams(self, tasks, history_ids):
         if self.streams == 1:

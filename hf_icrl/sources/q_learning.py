@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hf_icrl.checks import checked_number, checked_range
-from hf_icrl.counter_random import integers, stream_keys, uniforms
+from hf_icrl.checks import checked_bool, checked_number, checked_range
+from hf_icrl.counter_random import bits, stream_keys
+from hf_icrl.sources.action_values import ActionValues
 from hf_icrl.sources.base import Source
 
 
@@ -14,8 +15,8 @@ class QLearning(Source):
     """Watkins' Q-learning with an epsilon-greedy policy; each history is one learner's whole life on one task.
 
     The defaults are the constants published with Headless-AD (Sinii et al. 2024, arXiv:2312.13327) for its grid world.
-    Unlike that code, a terminal step bootstraps nothing, a truncated one bootstraps from the true last observation,
-    equal values are broken at random, and every learner has random numbers of its own.
+    That code has three faults, which are corrected here and which a flag each brings back. As there, a truncated
+    episode bootstraps from its true last observation. Tables are float32.
 
     Args:
         learning_rate (`float`, *optional*, defaults to 0.9933): step size, in (0, 1].
@@ -25,9 +26,17 @@ class QLearning(Source):
         eps_decay_fraction (`float`, *optional*, defaults to 0.9): the share of the history's episodes over which that
             probability falls, linearly from episode to episode; in [0, 1].
         initial_q (`[low, high]`, *optional*, defaults to `[0.0, 1.0]`): the table begins uniform in this range.
+        erase_final_row (`bool`, *optional*, defaults to `False`): when an episode terminates, set all values of the
+            cell that was observed last to 0 before the update, as the published code does. With word actions the agent
+            may end elsewhere than on the goal, and then this erases what it had learned about that cell. Without the
+            flag, a terminal step just bootstraps nothing.
+        first_index_ties (`bool`, *optional*, defaults to `False`): among equally good actions take the one of the
+            lowest index, as the published code does, instead of drawing one.
+        stray_transition (`bool`, *optional*, defaults to `False`): record the first step of one more episode after the
+            last, as the published code does: a row that is unfinished, unless that step ended the episode.
 
     Raises:
-        ValueError: a parameter has a bad value; on `generate`, if the observations are not `Discrete`.
+        ValueError: a parameter has a bad value; on `generate`, if observations or actions are not `Discrete`.
     """
 
     learning_rate: float = 0.9933
@@ -36,6 +45,9 @@ class QLearning(Source):
     eps_end: float = 0.0
     eps_decay_fraction: float = 0.9
     initial_q: list[float] = field(default_factory=lambda: [0.0, 1.0])
+    erase_final_row: bool = False
+    first_index_ties: bool = False
+    stray_transition: bool = False
 
     name = "q_learning"
 
@@ -48,13 +60,27 @@ class QLearning(Source):
         self.eps_end = checked_number(self.eps_end, "eps_end", 0.0, 1.0)
         self.eps_decay_fraction = checked_number(self.eps_decay_fraction, "eps_decay_fraction", 0.0, 1.0)
         self.initial_q = checked_range(self.initial_q, "initial_q", -1e9, 1e9)
+        self.erase_final_row = checked_bool(self.erase_final_row, "erase_final_row")
+        self.first_index_ties = checked_bool(self.first_index_ties, "first_index_ties")
+        self.stray_transition = checked_bool(self.stray_transition, "stray_transition")
+
+    @property
+    def stray_steps(self):
+        return int(self.stray_transition)
 
     def describe(self):
+        faults = [
+            (self.erase_final_row, "a terminal step erases the values of the cell observed last"),
+            (self.first_index_ties, "of equally good actions it takes the first"),
+            (self.stray_transition, "the first step of one more episode is recorded after the last"),
+        ]
+        faults = [text for given, text in faults if given]
+        as_published = f"; as in the published code, {', '.join(faults)}" if faults else ""
         return (
             f"Tabular Q-learning from scratch, one learner per history (learning rate {self.learning_rate:g}, discount "
             f"{self.discount:g}, table initialised uniformly in [{self.initial_q[0]:g}, {self.initial_q[1]:g}]); it acts "
             f"epsilon-greedily, with epsilon falling linearly from {self.eps_start:g} to {self.eps_end:g} over the first "
-            f"{self.eps_decay_fraction:.0%} of the episodes."
+            f"{self.eps_decay_fraction:.0%} of the episodes{as_published}."
         )
 
     def begin(self, family, tasks, history_ids, seed):
@@ -68,36 +94,62 @@ class QLearning(Source):
                 f"tabular Q-learning needs Discrete observations, but {family!r} has {space}; "
                 'choose observation="index", or another source'
             )
-        return _Learners(self, int(space.n), family.num_actions, history_ids, seed)
+        if family.num_actions is None:
+            raise ValueError(f"tabular Q-learning needs Discrete actions, but {family!r} has continuous ones")
+        return _Learners(self, space, family.num_actions, family.available_actions(tasks), history_ids, seed)
 
 
 class _Learners:
-    def __init__(self, source, num_states, num_actions, history_ids, seed):
+    def __init__(self, source, space, num_actions, available, history_ids, seed):
         self.source = source
-        self.num_actions = num_actions
-        self.rows = np.arange(len(history_ids))
-        self.explore = stream_keys(seed, "q_learning/explore", history_ids)
+        self.first_state = int(space.start)
         self.choose = stream_keys(seed, "q_learning/choose", history_ids)
-        low, high = source.initial_q
         table_keys = stream_keys(seed, "q_learning/table", history_ids)
-        table = uniforms(table_keys[:, None], np.arange(num_states * num_actions)[None, :])
-        self.q = (low + (high - low) * table).reshape(len(history_ids), num_states, num_actions)
+        self.values = ActionValues(table_keys, int(space.n), num_actions, source.initial_q, available)
+        self.explore_below = None
 
     def act(self, observations, clock):
-        source = self.source
-        decay_episodes = source.eps_decay_fraction * clock.num_episodes
-        over = np.minimum(clock.episode / decay_episodes, 1.0) if decay_episodes > 0 else 1.0
-        eps = source.eps_start + (source.eps_end - source.eps_start) * over
-        values = self.q[self.rows, observations]
-        random = uniforms(self.explore, clock.time) < eps
-        # Choose uniformly among the candidates: all actions when exploring, else those of the highest value.
-        candidates = (values == values.max(axis=1, keepdims=True)) | random[:, None]
-        rank = integers(self.choose, clock.time, candidates.sum(axis=1))
-        actions = (candidates.cumsum(axis=1) == rank[:, None] + 1).argmax(axis=1)
-        return actions, {}
+        values = self.values
+        if self.explore_below is None:
+            self.explore_below = self._thresholds(clock.num_episodes)
+        # One draw serves both questions: its low half whether to explore, its high half what to choose.
+        draw = bits(self.choose, clock.time)
+        explore = (draw & _LOW_HALF) < self.explore_below.take(clock.episode, mode="clip")
+        draw >>= _HALF
+        self.cells = values.cells(observations - self.first_state if self.first_state else observations)
+        greedy = values.best(self.cells)
+        if not self.source.first_index_ties:
+            tied = np.flatnonzero(values.is_tied(self.cells) & ~explore)
+            if len(tied):
+                greedy[tied] = values.draw_best(self.cells[tied], draw[tied])
+        return np.where(explore, values.draw_any(draw), greedy), {}
 
     def learn(self, transition):
         source, step = self.source, transition
-        bootstrap = np.where(step.terminated, 0.0, self.q[self.rows, step.next_observations].max(axis=1))
-        error = step.rewards + source.discount * bootstrap - self.q[self.rows, step.observations, step.actions]
-        self.q[self.rows, step.observations, step.actions] += source.learning_rate * error
+        following = step.next_observations
+        following = self.values.cells(following - self.first_state if self.first_state else following)
+        terminal = np.flatnonzero(step.terminated)
+        if len(terminal) and source.erase_final_row:
+            self.values.erase(terminal, following[terminal])
+        bootstrap = self.values.highest(following)
+        bootstrap[terminal] = 0.0
+        bootstrap *= np.float32(source.discount)
+        bootstrap += step.rewards
+        self.values.update(self.cells, step.actions, bootstrap, np.float32(source.learning_rate))
+
+    def select(self, rows):
+        """Go on with these runs only."""
+        self.choose = self.choose[rows]
+        self.values.select(rows)
+
+    def _thresholds(self, num_episodes):
+        """For each episode, the numbers out of 2**32 below which a run explores: uint64 `(num_episodes + 1,)`."""
+        source = self.source
+        decay_episodes = source.eps_decay_fraction * num_episodes
+        episode = np.arange(num_episodes + 1)
+        over = np.minimum(episode / decay_episodes, 1.0) if decay_episodes > 0 else np.ones(num_episodes + 1)
+        return np.rint((source.eps_start + (source.eps_end - source.eps_start) * over) * 2.0**32).astype(np.uint64)
+
+
+_HALF = np.uint64(32)
+_LOW_HALF = np.uint64(2**32 - 1)

@@ -5,12 +5,21 @@ import numpy as np
 from hf_icrl.counter_random import integers, stream_keys
 from hf_icrl.envs.vector import true_next_observations
 from hf_icrl.sources.steps import Clock, HistoryBatch, Transition
+from hf_icrl.sources.tape import Tape
+
+# Runs that have all their episodes are dropped when they are at least this share of those that still go on.
+_DROPPED_SHARE = 0.25
 
 
-def record(run, family, tasks, history_ids, num_episodes, seed, columns, keep):
-    """Step `run` until every run has its episodes; see `Source.generate` for the arguments."""
-    recorder = Recorder(family, tasks, history_ids, num_episodes, seed, columns, keep)
+def record(run, family, tasks, history_ids, num_episodes, seed, columns, keep, stray_steps=0):
+    """Step `run` until every run has its episodes; see `Source.generate` and `Recorder` for the arguments."""
+    recorder = Recorder(family, tasks, history_ids, num_episodes, seed, columns, keep, stray_steps)
+    selective = hasattr(run, "select") and hasattr(recorder.envs, "select_slots")
     while not recorder.finished:
+        if selective:
+            rows = recorder.drop_finished()
+            if rows is not None:
+                run.select(rows)
         actions, optional = run.act(recorder.observations, recorder.clock)
         run.learn(recorder.step(actions, optional))
     return recorder.batch()
@@ -21,6 +30,7 @@ class Recorder:
 
     Args:
         family, tasks, history_ids, num_episodes, seed, columns, keep: see `Source.generate`.
+        stray_steps (`int`, *optional*, defaults to 0): see `Source`.
 
     Attributes:
         envs: the vector environment.
@@ -28,7 +38,7 @@ class Recorder:
         clock (`Clock`): where each run is.
     """
 
-    def __init__(self, family, tasks, history_ids, num_episodes, seed, columns, keep):
+    def __init__(self, family, tasks, history_ids, num_episodes, seed, columns, keep, stray_steps=0):
         self.family, self.tasks, self.history_ids = family, list(tasks), history_ids
         self.columns, self.keep = columns, keep
         n = len(tasks)
@@ -38,13 +48,16 @@ class Recorder:
         self.observations, infos = self.envs.reset(seed=env_seeds.tolist())
         self.clock = Clock(0, np.zeros(n, np.int64), np.zeros(n, np.int64), num_episodes, family.horizon, infos)
         self._task_array = family.task_array(tasks) if "optimal_actions" in columns else None
-        self._last = keep[-1] + 1
-        self._tape = _Tape(n, len(keep) * family.horizon, every_step=len(keep) == self._last)
+        # Stray steps belong to the episode after the last; they are recorded if that one would be kept, too.
+        self._stray_steps = stray_steps if keep[-1] + keep.step == num_episodes else 0
+        self._last = num_episodes if self._stray_steps else keep[-1] + 1
+        self._tape = Tape(n, len(keep) * family.horizon + self._stray_steps, every_step=keep == range(self._last))
+        self._active = np.ones(n, bool)  # of the runs that still have a slot, those that still record
 
     @property
     def finished(self):
         """Has every run all the episodes that are to be recorded?"""
-        return self.clock.episode.min() >= self._last
+        return not self._active.any()
 
     def step(self, actions, optional):
         """Take one step in every slot; `optional` holds what of `columns` the source offers. Returns a `Transition`."""
@@ -71,13 +84,32 @@ class Recorder:
                 **extra,
             },
         )
-        ended = terminated | truncated
         clock.time += 1
-        clock.episode = clock.episode + ended
-        clock.step = np.where(ended, 0, clock.step + 1)
+        clock.step = clock.step + 1
+        ended = terminated | truncated
+        if ended.any():
+            clock.episode = clock.episode + ended
+            clock.step[ended] = 0
+        self._active = self._going_on(ended)
         clock.infos = infos
         self.observations = following
         return Transition(observations, actions, rewards, terminated, truncated, true_next)
+
+    def drop_finished(self):
+        """Give up the slots of finished runs if they are many. Returns the rows that stay, or `None` for all."""
+        going_on = np.count_nonzero(self._active)
+        if going_on * (1 + _DROPPED_SHARE) > len(self._active):
+            return None
+        rows = np.flatnonzero(self._active)
+        self.envs.select_slots(rows)
+        self._tape.select(rows)
+        clock = self.clock
+        clock.episode, clock.step, clock.infos = clock.episode[rows], clock.step[rows], _rows_of(clock.infos, rows)
+        self.observations = self.observations[rows]
+        if self._task_array is not None:
+            self._task_array = self._task_array[rows]
+        self._active = self._active[rows]
+        return rows
 
     def batch(self):
         """Close the environment and return the `HistoryBatch`."""
@@ -87,52 +119,20 @@ class Recorder:
         return HistoryBatch(self.history_ids, self.tasks, lengths=self._tape.lengths, optional=extra, **arrays)
 
     def _wanted(self):
-        """Of which runs the running episode is recorded: bool `(n,)`."""
-        episode, keep = self.clock.episode, self.keep
-        wanted = episode < self._last
-        if keep.start or keep.step > 1:
-            wanted &= (episode >= keep.start) & ((episode - keep.start) % keep.step == 0)
-        return wanted
+        """Of which runs the coming step is recorded: bool `(n,)`, or `None` for all."""
+        keep = self.keep
+        if keep.start == 0 and keep.step == 1:
+            return None if self._active.all() else self._active
+        episode = self.clock.episode
+        return self._active & (episode >= keep.start) & ((episode - keep.start) % keep.step == 0)
+
+    def _going_on(self, ended):
+        """Which runs still have something to record: bool `(n,)`."""
+        if not self._stray_steps:
+            return self.clock.episode < self._last if ended.any() else self._active
+        episode = self.clock.episode
+        return (episode < self._last) | ((episode == self._last) & (self.clock.step < self._stray_steps))
 
 
-class _Tape:
-    """Holds what is recorded, a row a step: writing columns of (n, steps) arrays would touch n cache lines a step.
-
-    Args:
-        n (`int`): runs.
-        most (`int`): the most steps that are recorded of a run.
-        every_step (`bool`): nothing is left out before the last recorded step, so that all runs write side by side.
-    """
-
-    def __init__(self, n, most, every_step):
-        self.most = most
-        self.every_step = every_step
-        self.time = 0
-        self.lengths = np.zeros(n, dtype=np.int64)
-        self.steps = {}
-
-    def write(self, wanted, values):
-        """Record one step of the runs that are `wanted` (bool `(n,)`)."""
-        if not self.steps:
-            self.steps = {k: np.zeros((self.most, *v.shape), v.dtype) for k, v in values.items()}
-        if self.every_step:
-            for name, value in values.items():
-                self.steps[name][self.time] = value
-        elif wanted.any():
-            rows = np.flatnonzero(wanted)
-            at = self.lengths[rows]
-            for name, value in values.items():
-                self.steps[name][at, rows] = value[rows]
-        self.lengths += wanted
-        self.time += 1
-
-    def arrays(self):
-        """Name -> array (n, steps of the longest run, ...), zero beyond each run's length."""
-        longest = int(self.lengths.max())
-        arrays = {k: np.ascontiguousarray(np.swapaxes(v[:longest], 0, 1)) for k, v in self.steps.items()}
-        if self.lengths.min() < longest:
-            # Runs that had all their episodes went on beside the others; that part is no history.
-            beyond = np.arange(longest) >= self.lengths[:, None]
-            for value in arrays.values():
-                value[beyond] = 0
-        return arrays
+def _rows_of(infos, rows):
+    return {k: _rows_of(v, rows) if isinstance(v, dict) else v[rows] for k, v in infos.items()}
