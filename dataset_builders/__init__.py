@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "LearningHistories": "learning_histories",
         "LearningHistoriesConfig": "learning_histories",
         "collect": "collecting",
+        "collect_mixture": "mixing",
     },
 )

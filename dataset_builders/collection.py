@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_icrl.files import atomic_file
 from hf_icrl.histories import describe_histories, load_histories, read_info
+
+CURVE_FILENAME = "learning_curve.png"
 
 
 class Collection:
@@ -58,13 +61,19 @@ class Collection:
             for name, value in self._rows()
         )
         # Here, since matplotlib takes a while to load.
-        from hf_icrl.plots import image_html, simple_curve_png
+        from hf_icrl.dataset_builders.source_picture import source_curve_png
+        from hf_icrl.plots import image_html
 
-        return f"<div><table>{cells}</table>{image_html(simple_curve_png(self.returns[None]))}</div>"
+        return f"<div><table>{cells}</table>{image_html(source_curve_png(self.info))}</div>"
+
+    def save_picture(self):
+        """Write the learning curve of the source to `learning_curve.png` in the folder, unless it is there already."""
+        path = self.path / CURVE_FILENAME
+        if not path.is_file():
+            from hf_icrl.dataset_builders.source_picture import source_curve_png
+
+            with atomic_file(path, "wb") as file:
+                file.write(source_curve_png(self.info))
 
     def _rows(self):
-        first, last = self.returns[0], self.returns[-1]
-        return [
-            *describe_histories(self.path, self.info),
-            ("mean return", f"first episode {first:.2f}, last {last:.2f}"),
-        ]
+        return describe_histories(self.path, self.info)

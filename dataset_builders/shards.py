@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 from datasets import DatasetInfo
 
+from hf_icrl.dataset_builders.source_curve import source_curve
 from hf_icrl.files import atomic_file, is_temporary, write_json
 from hf_icrl.histories.info import INFO_FILENAME, REQUEST_FILENAME, write_info
 
@@ -57,7 +58,8 @@ def complete(plan, folder, command):
     dataset_info = asdict(DatasetInfo(description=plan.source.describe(), features=plan.features))
     # Only the first level is sorted, as `datasets` does it: the order of the columns means something.
     write_json(folder / "dataset_info.json", {key: dataset_info[key] for key in sorted(dataset_info)})
-    write_info(folder, plan.info(num_transitions, num_bytes, command))
+    curve = source_curve(plan, [folder / name for name in names])
+    write_info(folder, {**plan.info(num_transitions, num_bytes, command), "curve": curve})
     state = {
         "_data_files": [{"filename": name} for name in names],
         "_fingerprint": plan.digest,

@@ -5,9 +5,10 @@ from pathlib import Path
 from huggingface_hub import DatasetCardData
 
 from hf_icrl.files import atomic_file
+from hf_icrl.histories import describe_histories
 from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
 from hf_icrl.model_cards.rendering import render
-from hf_icrl.model_cards.snippets import dataset_snippet
+from hf_icrl.model_cards.snippets import dataset_snippet, mixture_snippet
 
 # What the Hub calls the sizes, by the number of rows that they end at.
 _SIZES = (
@@ -40,6 +41,10 @@ _OPENINGS = {
     "it learned, which it does not",
     "q_learning": "What a learner did while it learned",
 }
+# The rows of `describe_histories` that the card shows; the others it says in its own words.
+_FACTS = ("histories", "transitions", "mean return", "at the end")
+# The picture that `hf-icrl collect` puts beside the data.
+CURVE_FILENAME = "learning_curve.png"
 # Longer task lists are left to history_info.json.
 _TASKS_SHOWN = 40
 
@@ -61,42 +66,90 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
         ValueError: `info` lacks an entry, or there is a README.md that is no dataset card of ours.
     """
     check_dataset_card_place(folder)
+    folder = Path(folder)
+    if "mixture" in info:
+        return _write_mixture_card(folder, info, dataset_id, license)
     missing = [key for key in _REQUIRED if key not in info]
     if missing:
         raise ValueError(f"the info of {folder} has no {missing[0]!r}: collect the histories again with this version")
-    folder = Path(folder)
     where = info["env_id"].rpartition("/")[2]
     title = f"Learning histories of {where} ({info['source']['name']})"
     rows = info["num_histories"] * info["episodes"]
-    metadata = DatasetCardData(
-        license=license,
-        task_categories=["reinforcement-learning"],
-        pretty_name=title,
-        size_categories=[next((name for end, name in _SIZES if rows < end), "n>1T")],
-        tags=["reinforcement-learning", "in-context-reinforcement-learning", "learning-histories", "hf-icrl"],
-        configs=_configs(folder),
-    )
-    length = min(200, info["num_transitions"] // max(info["num_histories"], 1))
     text = render(
         "dataset_card",
-        metadata=metadata.to_yaml(),
+        metadata=_metadata(title, rows, license, _configs(folder)),
         title=title,
         info=info,
         opening=_OPENINGS.get(info["source"]["name"], f"What the source `{info['source']['name']}` did"),
         tasks={name: tasks for name, tasks in info["tasks"].items() if tasks},
         shown=_TASKS_SHOWN,
-        snippet=dataset_snippet(dataset_id or folder, max(1, length), on_hub=dataset_id is not None),
+        facts=[row for row in describe_histories(folder, info) if row[0] in _FACTS],
+        picture=CURVE_FILENAME if (folder / CURVE_FILENAME).is_file() else None,
+        snippet=dataset_snippet(dataset_id or folder, _window_length(info), on_hub=dataset_id is not None),
     )
+    return _write(folder, text)
+
+
+def _write_mixture_card(folder, info, dataset_id, license):
+    parts = info["mixture"]
+    title = "Learning histories of " + ", ".join(
+        dict.fromkeys(f"{part['env_id'].rpartition('/')[2]} ({part['source']['name']})" for part in parts)
+    )
+    rows = sum(part["num_histories"] * part["episodes"] for part in parts)
+    configs = [
+        {"config_name": part["name"], "data_files": config[0]["data_files"]}
+        for part in parts
+        if (config := _configs(folder, part["name"])) is not None
+    ]
+    text = render(
+        "mixture_card",
+        metadata=_metadata(title, rows, license, configs or None),
+        title=title,
+        info=info,
+        total=sum(part["weight"] for part in parts),
+        pictures={
+            part["name"]: f"{part['name']}/{CURVE_FILENAME}"
+            for part in parts
+            if (folder / part["name"] / CURVE_FILENAME).is_file()
+        },
+        snippet=mixture_snippet(
+            dataset_id or folder,
+            {part["name"]: part["weight"] for part in parts},
+            min(_window_length(part) for part in parts),
+            on_hub=dataset_id is not None,
+        ),
+    )
+    return _write(folder, text)
+
+
+def _metadata(title, rows, license, configs):
+    return DatasetCardData(
+        license=license,
+        task_categories=["reinforcement-learning"],
+        pretty_name=title,
+        size_categories=[next((name for end, name in _SIZES if rows < end), "n>1T")],
+        tags=["reinforcement-learning", "in-context-reinforcement-learning", "learning-histories", "hf-icrl"],
+        configs=configs,
+    ).to_yaml()
+
+
+def _window_length(info):
+    """A length of windows that every history has, for the snippet."""
+    return max(1, min(200, info["num_transitions"] // max(info["num_histories"], 1)))
+
+
+def _write(folder, text):
     path = folder / CARD_FILE
     with atomic_file(path) as file:
         file.write(text)
     return path
 
 
-def _configs(folder):
+def _configs(folder, part="."):
     """Which files hold the rows: without this, `load_dataset` and the viewer would also take the JSON files for data."""
     for suffix in ("parquet", "arrow"):
-        places = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob(f"*.{suffix}")})
+        files = (folder / part).rglob(f"*.{suffix}")
+        places = sorted({path.parent.relative_to(folder).as_posix() for path in files})
         if places:
             patterns = [f"*.{suffix}" if place == "." else f"{place}/*.{suffix}" for place in places]
             path = patterns[0] if len(patterns) == 1 else patterns

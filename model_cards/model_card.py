@@ -74,7 +74,9 @@ def write_model_card(
     config, parameters = _model_facts(folder, model_id)
     method, paper, arxiv = METHODS.get(config.get("model_type"), (None, None, None))
     dataset_id = dataset_id or _hub_id(report and report["dataset"])
-    setting = _setting(report, recipe, dataset_info)
+    # What it was trained on: one kind of histories, or several.
+    parts = [] if dataset_info is None else dataset_info.get("mixture", [dataset_info])
+    setting = _setting(report, recipe, parts[0] if parts else None)
     where = setting["env_id"].rpartition("/")[2] if setting else None
     title = f"{method or 'In-context reinforcement learning'}{f' on {where}' if where else ''}"
     metadata = ModelCardData(
@@ -103,8 +105,8 @@ def write_model_card(
         config=config,
         parameters=parameters,
         recipe=recipe,
-        info=dataset_info,
-        synthetic=dataset_info is not None and dataset_info["source"]["name"] == "noise_curriculum",
+        parts=parts,
+        synthetic=any(part["source"]["name"] == "noise_curriculum" for part in parts),
         base_model=base_model,
     )
     path = folder / CARD_FILE

@@ -33,6 +33,19 @@ windows = hf_icrl.HistoryWindows(dataset, length={length}, num_windows=1000, see
 print({{name: tuple(values.shape) for name, values in windows[0].items()}})"""
 
 
+_MIXTURE = """\
+import hf_icrl
+from datasets import {load}
+
+parts = {parts}
+print(parts)
+
+windows = hf_icrl.MixtureWindows(
+    list(parts.values()), weights={weights}, length={length}, num_windows=1000, seed=0
+)
+print({{name: tuple(values.shape) for name, values in windows[0].items()}})"""
+
+
 def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
     """Python that loads a model, lets it act on a few tasks and prints what it earned.
 
@@ -64,3 +77,17 @@ def dataset_snippet(dataset, length, *, on_hub):
         split=', split="train"' if on_hub else "",
         length=length,
     )
+
+
+def mixture_snippet(dataset, weights, length, *, on_hub):
+    """Python that opens the parts of a mixture (name -> weight) and cuts windows of all of them."""
+    parts = f"load_from_disk({literal(str(dataset))})"
+    if on_hub:
+        # On the Hub a part is a configuration, because the task columns of parts may differ.
+        loaded = (
+            f'{literal(name)}: load_dataset({literal(str(dataset))}, {literal(name)}, split="train")'
+            for name in weights
+        )
+        parts = "{" + ", ".join(loaded) + "}"
+    load = "load_dataset" if on_hub else "load_from_disk"
+    return _MIXTURE.format(load=load, parts=parts, weights=literal(list(weights.values())), length=length)

@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_icrl.files import follow_umask
-from hf_icrl.histories import read_info
+from hf_icrl.histories import MixtureWindows, read_info
 from hf_icrl.histories.info import INFO_FILENAME
 
 
@@ -59,13 +59,17 @@ def training_data(train_dataset):
     """Where the training data lie and what is known about them, for the report and the card.
 
     Args:
-        train_dataset (`HistoryWindows` or other): memory-mapped data know their folder.
+        train_dataset (`HistoryWindows`, `MixtureWindows` or other): memory-mapped data know their folder.
 
     Returns:
         `(str or None, dict or None)`: the folder, and its `history_info.json`.
     """
-    files = getattr(getattr(train_dataset, "dataset", train_dataset), "cache_files", None)
+    mixture = isinstance(train_dataset, MixtureWindows)
+    windows = train_dataset.parts[0] if mixture else train_dataset
+    files = getattr(getattr(windows, "dataset", windows), "cache_files", None)
     if not files:
         return None, None
     folder = Path(files[0]["filename"]).parent
+    if mixture:  # its parts lie side by side
+        folder = folder.parent
     return str(folder), read_info(folder) if (folder / INFO_FILENAME).is_file() else None

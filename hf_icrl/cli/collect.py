@@ -2,19 +2,24 @@
 
   hf-icrl collect --config quickstart --output_dir runs/quickstart
   hf-icrl collect --config my_recipe.yaml --collect.episodes 40 --collect.num_proc 4
+  hf-icrl collect --config one.yaml two.yaml --weights 2 1 --output_dir runs/both
 
 Writes DIR/dataset, which `datasets.load_from_disk` opens. Interrupted, it goes on at the first missing shard.
+Several recipes make a mixture: a part of the dataset for each of them (see the section mixture of a recipe).
 """
 
 from hf_icrl.cli.common import add_recipe_arguments, load_recipe, say
 
 TAKES_OVERRIDES = True
 RESUMES = True
-USAGE = "--config RECIPE [--output_dir DIR] [--section.key VALUE ...]"
+USAGE = "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--section.key VALUE ...]"
 
 
 def add_arguments(parser):
-    add_recipe_arguments(parser)
+    add_recipe_arguments(parser, several=True)
+    parser.add_argument(
+        "--weights", nargs="+", type=float, metavar="W", help="of several recipes: shares of the training windows"
+    )
 
 
 def run(args):
@@ -23,33 +28,39 @@ def run(args):
 
 
 def collect_histories(recipe, output_dir, command):
-    """Collect what the recipe says into `output_dir`, with its card; returns the `Collection`."""
-    from hf_icrl import collect
+    """Collect what the recipe says into `output_dir`, with card and picture; returns a list of `Collection`, one a part."""
+    from hf_icrl import collect, collect_mixture
+    from hf_icrl.histories import read_info
     from hf_icrl.model_cards import write_dataset_card
 
-    environment, section = recipe.environment, recipe.collect
-    collection = collect(
-        environment.family,
-        section.source,
-        env_kwargs=environment.kwargs,
-        source_params=section.params,
-        output_dir=output_dir,
-        histories_per_task=section.histories_per_task,
-        episodes=section.episodes,
-        seed=section.seed,
-        split_seed=environment.split_seed,
-        held_out=environment.held_out,
-        validation=environment.validation,
-        population=environment.population,
-        columns=section.columns,
-        subsample=section.subsample,
-        skip=section.skip,
-        keep=section.keep,
-        num_proc=section.num_proc,
-        command=command,
-        progress=True,
-    )
+    if "mixture" not in recipe.values:
+        num_proc = recipe.collect.num_proc
+        made = [collect(**_arguments(recipe), output_dir=output_dir, num_proc=num_proc, command=command)]
+    else:
+        parts = [{"name": name, "weight": weight, **_arguments(part)} for name, weight, part in recipe.parts()]
+        num_proc = max(part.collect.num_proc for _, _, part in recipe.parts())
+        made = collect_mixture(
+            parts, output_dir, reconcile=recipe.mixture.reconcile, num_proc=num_proc, command=command
+        )
+    for collection in made:
+        collection.save_picture()
+        if not (collection.path / "README.md").exists():
+            write_dataset_card(collection.path, collection.info)
+        say(collection)
     if not (output_dir / "README.md").exists():
-        write_dataset_card(output_dir, collection.info)
-    say(collection)
-    return collection
+        write_dataset_card(output_dir, read_info(output_dir))
+    return made
+
+
+def _arguments(recipe):
+    """The arguments of `hf_icrl.collect` that say which histories."""
+    environment, section = recipe.environment, recipe.collect
+    return {
+        "family": environment.family,
+        "source": section.source,
+        "env_kwargs": environment.kwargs,
+        "source_params": section.params,
+        **{name: getattr(environment, name) for name in ("split_seed", "held_out", "validation", "population")},
+        **{name: getattr(section, name) for name in ("histories_per_task", "episodes", "seed", "columns")},
+        **{name: getattr(section, name) for name in ("subsample", "skip", "keep")},
+    }

@@ -1,9 +1,11 @@
 """What several verbs share: the run folder, the recipe flags, talking to the person in front of the terminal."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
 
 
@@ -29,10 +31,14 @@ class RunFolder:
         return self.root / "model"
 
 
-def add_recipe_arguments(parser, required=True):
-    """`--config` and `--output_dir`, the same for every verb that works from a recipe."""
+def add_recipe_arguments(parser, several=False):
+    """`--config` and `--output_dir`, the same for every verb that works from a recipe, or from `several`."""
     parser.add_argument(
-        "--config", required=required, metavar="RECIPE", help="a recipe: a .yaml file, or the name of a shipped one"
+        "--config",
+        required=True,
+        metavar="RECIPE",
+        nargs="+" if several else None,
+        help="a recipe: a .yaml file, or the name of a shipped one" + "; several make a mixture" * several,
     )
     parser.add_argument(
         "--output_dir",
@@ -43,10 +49,29 @@ def add_recipe_arguments(parser, required=True):
 
 def load_recipe(args):
     """(recipe, run folder) from the arguments of `add_recipe_arguments`; the whole recipe is checked."""
-    recipe = Recipe.load(args.config, args.overrides)
+    configs = args.config if isinstance(args.config, list) else [args.config]
+    recipe = Recipe.load(configs[0], args.overrides) if len(configs) == 1 else _mixture(configs, args)
+    weights = getattr(args, "weights", None)
+    if weights and len(weights) != len(configs):
+        raise UsageError(f"--weights has {len(weights)} numbers for {len(configs)} recipes; give one for each")
     recipe.check()
-    root = args.output_dir or Path("runs") / Path(args.config).stem
+    root = args.output_dir or Path("runs") / "-".join(Path(config).stem for config in configs)
     return recipe, RunFolder(root)
+
+
+def _mixture(configs, args):
+    """One recipe whose mixture has a part for each of `configs`; model and evaluation are those of the first."""
+    weights = args.weights or [1.0] * len(configs)
+    given = Recipe({}, "the command line")
+    given.override(args.overrides)
+    # What is said on the command line goes for every part.
+    common = {name: given.values[name] for name in ("environment", "collect") if name in given.values}
+    parts = [
+        {"name": re.sub(r"\W", "_", Path(config).stem), "weight": weight, "recipe": config, **common}
+        for config, weight in zip(configs, weights, strict=False)
+    ]
+    first = Recipe.load(configs[0], args.overrides)
+    return Recipe(first.values | {"mixture": {"parts": parts}}, " + ".join(configs))
 
 
 def is_main_process():

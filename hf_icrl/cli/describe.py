@@ -43,10 +43,20 @@ def run(args):
 
 
 def _dataset_rows(folder):
-    from hf_icrl.histories import describe_histories, load_histories
+    from hf_icrl.histories import describe_histories, load_parts
 
-    dataset, info = load_histories(folder)
-    return [*describe_histories(folder, info), ("columns", ", ".join(dataset.column_names))]
+    parts, info = load_parts(folder)
+    rows = describe_histories(folder, info)
+    for part in parts:
+        schema = part.dataset.data.schema
+        name = f"columns of {part.name}" if part.name else "columns"
+        for field in schema:
+            rows.append((name, f"{field.name}: {field.type}"))
+            name = ""
+        picture = folder / part.name / "learning_curve.png"
+        if picture.is_file():
+            rows.append(("learning curve", picture))
+    return rows
 
 
 def _model_rows(folder):

@@ -1,7 +1,7 @@
 """Recipes: one YAML file that reproduces one result, with command-line overrides.
 
-Sections: `environment` (which tasks), `collect` (which histories), `model`, `train`, `evaluate`. Every key is checked
-against what reads it; an unknown one is an error that names the nearest valid key.
+Sections: `environment` (which tasks), `collect` (which histories), `mixture` (several kinds of them), `model`, `train`,
+`evaluate`. Every key is checked against what reads it; an unknown one is an error that names the nearest valid key.
 """
 
 import copy
@@ -50,6 +50,16 @@ class CollectSection:
 
 
 @dataclass
+class MixtureSection:
+    """Several kinds of histories to train on together; the sections environment and collect are what parts share."""
+
+    parts: (
+        list  # each {name, weight, recipe: whose sections it takes, environment: {...}, collect: {...}: what differs}
+    )
+    reconcile: str = "refuse"  # or "pad": discrete spaces that differ get the size of the largest
+
+
+@dataclass
 class EvaluateSection:
     """How the model is rolled out. What is null comes from the model's own config."""
 
@@ -63,8 +73,14 @@ class EvaluateSection:
     refill_keep: int | None = None
 
 
-SECTIONS = ("environment", "collect", "model", "train", "evaluate")
-_DATACLASSES = {"environment": EnvironmentSection, "collect": CollectSection, "evaluate": EvaluateSection}
+SECTIONS = ("environment", "collect", "mixture", "model", "train", "evaluate")
+_DATACLASSES = {
+    "environment": EnvironmentSection,
+    "collect": CollectSection,
+    "mixture": MixtureSection,
+    "evaluate": EvaluateSection,
+}
+_PART_KEYS = ("name", "weight", "recipe", "environment", "collect")
 METHODS = {"algorithm_distillation": ("AlgorithmDistillationConfig", "AlgorithmDistillationModel")}
 # Fields of ICRLConfig that the recipe must not set, with what to use instead.
 _TRAIN_RESERVED = {"output_dir": "--output_dir", "num_train_epochs": "train.max_steps"}
@@ -193,12 +209,39 @@ class Recipe:
         Imports transformers, whose training arguments are the keys of `train`.
         """
         for name in self.values:
-            if name in _DATACLASSES:
+            # Where there is a mixture, its parts complete the section collect.
+            if name in _DATACLASSES and not (name == "collect" and "mixture" in self.values):
                 getattr(self, name)
+        if "mixture" in self.values:
+            for _, _, part in self.parts():
+                part.check()
         if "model" in self.values:
             self.model_classes()
         if "train" in self.values:
             self.training_arguments_class()
+
+    def parts(self):
+        """What histories are collected: `[(name, weight, recipe of the sections environment and collect), ...]`.
+
+        A recipe without a mixture is its own single part, without a name.
+        """
+        if "mixture" not in self.values:
+            return [("", 1.0, self)]
+        parts = []
+        for number, part in enumerate(self.mixture.parts):
+            where = f"{self.origin}: mixture.parts[{number}]"
+            if not isinstance(part, dict) or not isinstance(part.get("name"), str):
+                raise UsageError(f"{where} is {part!r}; a part is a mapping with at least a name")
+            for key in part:
+                if key not in _PART_KEYS:
+                    raise UsageError(f"{where}: unknown key {key!r}: {nearest(key, _PART_KEYS)}")
+            base = Recipe.load(part["recipe"]) if "recipe" in part else self
+            values = {
+                name: _merged(base.values.get(name, {}), part.get(name, {}), f"{where}.{name}")
+                for name in ("environment", "collect")
+            }
+            parts.append((part["name"], part.get("weight", 1.0), Recipe(values, f"{where} ({part['name']})")))
+        return parts
 
     def model_classes(self):
         """(config class, model class) of `model.method`, after checking the section's keys."""
@@ -229,8 +272,11 @@ class Recipe:
 
     def to_dict(self):
         """All sections as plain values, defaults of the dataclass sections filled in."""
+        partial = {"collect"} if "mixture" in self.values else set()
         return {
-            name: asdict(getattr(self, name)) if name in _DATACLASSES else copy.deepcopy(self.values[name])
+            name: asdict(getattr(self, name))
+            if name in _DATACLASSES and name not in partial
+            else copy.deepcopy(self.values[name])
             for name in SECTIONS
             if name in self.values
         }
@@ -238,6 +284,17 @@ class Recipe:
     def to_yaml(self):
         """The recipe as YAML text that `load` reads back to the same values."""
         return yaml.dump(self.to_dict(), Dumper=_Dumper, sort_keys=False)
+
+
+def _merged(base, more, where):
+    """Two nested mappings as one; what `more` says counts."""
+    if not isinstance(more, dict):
+        raise UsageError(f"{where} is {more!r}; it must be a mapping")
+    merged = copy.deepcopy(base)
+    for key, value in more.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value, f"{where}.{key}") if both else copy.deepcopy(value)
+    return merged
 
 
 def _fits(value, kind):

@@ -1,6 +1,10 @@
 """Refuse, by name, to go on with other arguments than a folder was made with."""
 
+from pathlib import Path
+
+from hf_icrl.cli.common import family_of
 from hf_icrl.naming import differences
+from hf_icrl.splits import task_key
 
 # What changes no bit of the data or the weights may change from one run to the next.
 _FREE = {
@@ -25,23 +29,55 @@ def check_same_recipe(old, new, sections, where):
                 )
 
 
-def check_same_histories(recipe, family, tasks, dataset_dir, info):
+def check_same_histories(recipe, parts, dataset_dir):
     """The histories must be those that the recipe describes.
 
     Otherwise held-out tasks could leak into training, and the recipe that is saved with the model would not say what
     the model was trained on.
 
     Args:
-        recipe (`Recipe`), family (task family), tasks (`dict`): the recipe, and its `family_of`.
-        dataset_dir (`Path`), info (`dict`): where the histories are, and their `history_info.json`.
+        recipe (`Recipe`): the recipe.
+        parts (list of `HistoryPart`): the histories, and their `history_info.json`.
+        dataset_dir (`Path`): where they are.
 
     Raises:
         ValueError: naming the first difference, with both values.
     """
+    expected = recipe.parts()
+    said, found = ([(name, weight) for name, weight, _ in expected], [(part.name, part.weight) for part in parts])
+    if said != found:
+        raise ValueError(
+            f"{dataset_dir} is a mixture of (part, weight) {found}, the recipe {recipe.origin} says {said} ('' is a "
+            "recipe or a collection without a mixture); collect again with this recipe, or train with the recipe of "
+            "the histories"
+        )
+    for (_, _, own), part in zip(expected, parts, strict=True):
+        _check_same_collection(own, part.info, Path(dataset_dir) / part.name)
+    if "mixture" in recipe.values:
+        _check_held_out_of_all_parts(recipe, parts)
+
+
+def _check_held_out_of_all_parts(recipe, parts):
+    """What the recipe's own environment holds out, no part may train on."""
+    family, tasks = family_of(recipe)
+    held_out = {task_key(task) for side in ("held_out", "validation") for task in tasks[side]}
+    for part in parts:
+        if (part.info["env_id"], part.info["env_kwargs"]) != (family.env_id, family.env_kwargs):
+            continue
+        for task in part.info["tasks"]["train"]:
+            if task_key(task) in held_out:
+                raise ValueError(
+                    f"the part {part.name!r} trains on the task {task}, which the recipe's section environment holds "
+                    "out or sets aside: give both the same split_seed, held_out, validation and population"
+                )
+
+
+def _check_same_collection(recipe, info, dataset_dir):
     from hf_icrl.sources import make_source
 
     section = recipe.collect
     source = make_source(section.source, **section.params)
+    family, tasks = family_of(recipe)
     expected = {
         "family": family.name,
         "env_id": family.env_id,

@@ -38,22 +38,22 @@ def train_model(recipe, dataset_dir, folder, command):
     A finished `folder.model` of the same recipe and histories is left as it is; of others, it is an error.
     """
     from hf_icrl.files import locked
-    from hf_icrl.histories import load_histories
+    from hf_icrl.histories import load_parts
 
-    dataset, info = load_histories(dataset_dir)
+    parts, info = load_parts(dataset_dir)
     family, tasks = family_of(recipe)
-    check_same_histories(recipe, family, tasks, dataset_dir, info)
+    check_same_histories(recipe, parts, dataset_dir)
     if _already_trained(recipe, folder.model):
         say(f"{folder.model} is trained already; nothing to do")
         return
-    trainer = _make_trainer(recipe, dataset, info, family, tasks["validation"], folder)
+    trainer = _make_trainer(recipe, parts, info, family, tasks["validation"], folder)
     with locked(folder.checkpoints, "training in") if trainer.is_world_process_zero() else nullcontext():
         _train(trainer)
         _publish(trainer, recipe, info, folder.model, command)
 
 
-def _make_trainer(recipe, dataset, info, family, validation, folder):
-    from hf_icrl import HistoryWindows, ICRLTrainer
+def _make_trainer(recipe, parts, info, family, validation, folder):
+    from hf_icrl import ICRLTrainer
     from hf_icrl.files import check_writable
 
     config_class, model_class = recipe.model_classes()
@@ -63,8 +63,8 @@ def _make_trainer(recipe, dataset, info, family, validation, folder):
     if "max_steps" not in section:
         raise UsageError(f"{recipe.origin}: train.max_steps is missing: it says how many optimiser steps to train")
     arguments = recipe.training_arguments_class()(output_dir=str(folder.checkpoints), **section)
-    windows = HistoryWindows(
-        dataset,
+    windows = _windows(
+        parts,
         length=config.context_length,
         num_windows=arguments.num_windows_for_max_steps(),
         seed=arguments.seed,
@@ -77,6 +77,14 @@ def _make_trainer(recipe, dataset, info, family, validation, folder):
         eval_family=family if validation else None,
         eval_tasks=validation or None,
     )
+
+
+def _windows(parts, **options):
+    from hf_icrl import HistoryWindows, MixtureWindows
+
+    if len(parts) == 1:
+        return HistoryWindows(parts[0].dataset, **options)
+    return MixtureWindows([part.dataset for part in parts], [part.weight for part in parts], **options)
 
 
 def _train(trainer):

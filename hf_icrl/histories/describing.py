@@ -2,6 +2,8 @@
 
 from hf_icrl.histories.spaces import spec_text
 
+_BLOCKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+
 
 def describe_histories(folder, info):
     """What the histories in `folder` are, for people.
@@ -13,10 +15,11 @@ def describe_histories(folder, info):
     Returns:
         `list[tuple[str, str]]`: rows of a name and a value; a name may be empty, where a row goes on.
     """
-    source, per_step = info["source"], info["num_bytes"] / info["num_transitions"]
-    counts = ", ".join(f"{len(tasks)} {_words(name)}" for name, tasks in info["tasks"].items())
-    made_by = f"hf-icrl {info['package_version']}"
-    return [
+    if "mixture" in info:
+        return _describe_mixture(folder, info)
+    source = info["source"]
+    counts = ", ".join(f"{len(tasks):,} {_words(name)}" for name, tasks in info["tasks"].items())
+    rows = [
         ("learning histories", str(folder)),
         ("environment", f"{info['env_id']}({_arguments(info['env_kwargs'])})"),
         ("observations, actions", f"{spec_text(info['observation_space'])}, {spec_text(info['action_space'])}"),
@@ -25,15 +28,81 @@ def describe_histories(folder, info):
         ("tasks", f"{counts}; collected on {_words(info['collected_on'])}"),
         (
             "histories",
-            f"{info['num_histories']:,} ({info['histories_per_task']} a task) of {info['episodes']} episodes, "
-            f"seed {info['seed']}",
+            f"{info['num_histories']:,} ({info['histories_per_task']} a task) of {info['episodes']:,} "
+            f"episode{'s' * (info['episodes'] != 1)}{_pace(info['run'])}, seed {info['seed']}",
         ),
-        (
-            "transitions",
-            f"{info['num_transitions']:,} ({info['num_bytes'] / 1e6:,.1f} MB, {per_step:.1f} bytes each)",
-        ),
-        ("made by", made_by if info["command"] is None else f"{made_by}: {info['command']}"),
+        ("transitions", _transitions(info)),
     ]
+    curve = info.get("curve")
+    if curve is not None:
+        rows += _describe_curve(curve)
+    made_by = f"hf-icrl {info['package_version']}"
+    return [*rows, ("made by", made_by if info["command"] is None else f"{made_by}: {info['command']}")]
+
+
+def _describe_mixture(folder, info):
+    total = sum(part["weight"] for part in info["mixture"])
+    rows = [
+        ("mixture of histories", str(folder)),
+        ("observations, actions", f"{spec_text(info['observation_space'])}, {spec_text(info['action_space'])}"),
+        ("transitions", _transitions(info)),
+    ]
+    for part in info["mixture"]:
+        rows.append(("", ""))
+        rows.append(("part", f"{part['name']}: {part['weight'] / total:.0%} of the training windows"))
+        rows += describe_histories(f"{folder}/{part['name']}", part)[1:]
+    return rows
+
+
+def _describe_curve(curve):
+    """Rows that say how fast the source becomes good."""
+    means = curve["mean_return"]
+    rows = [("mean return", f"{means[0]:.2f} {_sparkline(means)} {means[-1]:.2f}, first to last episode")]
+    if curve["share_of_oracle"] is not None:
+        rows.append(
+            (
+                "at the end",
+                f"{curve['share_of_oracle']:.1%} of the oracle's return, normalised {curve['final_normalized']:.3f} "
+                f"(mean of the last {curve['final_episodes']:,} episode{'s' * (curve['final_episodes'] != 1)})",
+            )
+        )
+    return rows
+
+
+def _sparkline(values, width=40):
+    """A line of blocks that rises and falls with `values`, thinned to at most `width` of them."""
+    bins = (
+        [
+            values[i * len(values) // width : max((i + 1) * len(values) // width, i * len(values) // width + 1)]
+            for i in range(min(width, len(values)))
+        ]
+        if len(values) > width
+        else [[v] for v in values]
+    )
+    means = [sum(b) / len(b) for b in bins]
+    low, high = min(means), max(means)
+    return "".join(_BLOCKS[round((m - low) / (high - low) * (len(_BLOCKS) - 1)) if high > low else 0] for m in means)
+
+
+def _pace(run):
+    """How the episodes were chosen from those of a run, where not all were kept."""
+    if run["subsample"] == 1 and run["skip"] == 0 and run["keep"] is None:
+        return ""
+    parts = [
+        f"every {_ordinal(run['subsample'])}" if run["subsample"] > 1 else "",
+        f"from number {run['skip'] + 1} on",
+    ]
+    kept = " ".join(part for part in parts if part)
+    return f" ({kept} of runs of {run['episodes']:,})"
+
+
+def _ordinal(number):
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
+
+
+def _transitions(info):
+    per_step = info["num_bytes"] / info["num_transitions"]
+    return f"{info['num_transitions']:,} ({info['num_bytes'] / 1e6:,.1f} MB, {per_step:.1f} bytes each)"
 
 
 def _words(name):
@@ -41,4 +110,5 @@ def _words(name):
 
 
 def _arguments(kwargs):
-    return ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
+    # What is None has no effect, so a person need not read it.
+    return ", ".join(f"{name}={value!r}" for name, value in kwargs.items() if value is not None)

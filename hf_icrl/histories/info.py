@@ -53,6 +53,8 @@ def load_histories(folder):
 
 
 def _spaces(info, convert):
+    if "mixture" in info:
+        info = info | {"mixture": [_spaces(part, convert) for part in info["mixture"]]}
     specs = {name: info[name] for name in ("observation_space", "action_space") if name in info}
     bounds = ("low", "high")
     return info | {

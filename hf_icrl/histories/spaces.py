@@ -73,6 +73,47 @@ def as_spec(space):
     return space_to_spec(space)
 
 
+def joint_space(specs, what, pad):
+    """The space that histories over several spaces are trained in together.
+
+    Args:
+        specs (`dict[str, dict]`): name of a part of the mixture -> its space spec.
+        what (`str`): "observation_space" or "action_space", for the message.
+        pad (`bool`): let discrete spaces differ in size: the joint one is the smallest that holds them all.
+
+    Returns:
+        `dict`: a space spec.
+
+    Raises:
+        ValueError: naming two parts whose spaces differ (in kind or shape, where `pad`), and both spaces.
+    """
+    (first, joint), *rest = specs.items()
+    for name, spec in rest:
+        merged = _padded(joint, spec) if pad else (joint if joint == spec else None)
+        if merged is None:
+            advice = (
+                "only Discrete spaces, or MultiDiscrete ones of as many factors, can be padded"
+                if pad
+                else "leave one out, give the environments arguments that make them equal, or say reconcile: pad"
+            )
+            raise ValueError(
+                f"the parts {first!r} and {name!r} of the mixture differ in their {what}: {spec_text(specs[first])} "
+                f"and {spec_text(spec)}; {advice}"
+            )
+        joint = merged
+    return joint
+
+
+def _padded(a, b):
+    if a == b:
+        return a
+    if a["type"] == b["type"] == "Discrete":
+        return {"type": "Discrete", "n": max(a["n"], b["n"])}
+    if a["type"] == b["type"] == "MultiDiscrete" and len(a["nvec"]) == len(b["nvec"]):
+        return {"type": "MultiDiscrete", "nvec": [max(pair) for pair in zip(a["nvec"], b["nvec"], strict=True)]}
+    return None
+
+
 def check_values(array, spec, what):
     """Raise `ValueError` if a value of `array` (..., *element) is outside the space `spec`, naming value and space.
 

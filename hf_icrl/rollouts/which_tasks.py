@@ -45,40 +45,45 @@ def resolve(family, tasks, evaluation_set, config):
     name = getattr(config, "_name_or_path", None) or None
     # Given everything and claiming nothing, there is nothing to ask.
     ask = family is None or isinstance(family, str) or tasks is None or evaluation_set == "held_out"
-    origin = _origin(name) if ask else None
+    origins = _origins(name) if ask else []
     if family is None:
-        if origin is None:
+        if not origins:
             raise ValueError(
                 f"the model ({name or 'never saved'}) has no {RECIPE_FILE} beside it that says where it acts: pass the "
                 'task family and tasks, for example evaluate(model, "dark_room", tasks)'
             )
-        family = task_family(origin.family, **origin.env_kwargs)
+        # Of a mixture, its first part.
+        family = task_family(origins[0].family, **origins[0].env_kwargs)
     elif isinstance(family, str):
-        ours = origin is not None and family in (origin.family, origin.env_id)
-        family = task_family(family, **(origin.env_kwargs if ours else {}))
+        ours = [origin for origin in origins if family in (origin.family, origin.env_id)]
+        family = task_family(family, **(ours[0].env_kwargs if ours else {}))
     if tasks is None:
-        tasks = _tasks_of(family, origin, evaluation_set, name)
+        tasks = _tasks_of(family, origins, evaluation_set, name)
     if not tasks:
         raise ValueError(f"there are no {evaluation_set} tasks to evaluate on: pass tasks=[...]")
-    if evaluation_set == "held_out" and origin is not None and origin.is_of(family):
-        _check_held_out(tasks, origin)
+    if evaluation_set == "held_out":
+        for origin in origins:
+            if origin.is_of(family):
+                _check_held_out(tasks, origin)
     return family, list(tasks)
 
 
-def _tasks_of(family, origin, evaluation_set, name):
+def _tasks_of(family, origins, evaluation_set, name):
     if evaluation_set not in _SETS:
         raise ValueError(
             f"evaluation_set is {evaluation_set!r} and no tasks were given; it must be one of {', '.join(_SETS)}"
         )
-    if origin is None:
+    if not origins:
         raise ValueError(
             f"nothing beside the model ({name or 'never saved'}) says which tasks it was trained on, so nobody knows "
             f"which are its {evaluation_set} tasks: pass tasks=[...], for example tasks=family.split(seed=...)[1] with "
             "the split that it was trained with"
         )
-    if origin.is_of(family):
-        return origin.tasks[evaluation_set]
+    for origin in origins:
+        if origin.is_of(family):
+            return origin.tasks[evaluation_set]
     if evaluation_set != "held_out":
+        origin = origins[0]
         raise ValueError(
             f"the model was trained in {origin.env_id} {origin.env_kwargs}, says {origin.where}, so {family!r} has no "
             f"{evaluation_set} tasks of its: pass tasks=[...]"
@@ -99,18 +104,23 @@ def _check_held_out(tasks, origin):
             )
 
 
-def _origin(name):
+def _origins(name):
+    """Where the model called `name` was made to act: nothing where nobody says, several of a mixture."""
     # Any other name is that of a folder which is gone, and asking the Hub for it could find somebody else's model.
     if name is None or not (Path(name).is_dir() or cached_revision(name)):
-        return None
+        return []
     record = record_of(name)
     if record is not None:
-        tasks = {side: record["tasks"].get(side, []) for side in _SETS}
-        if record.get("collected_on") == "held_out":  # then these are what the model was trained on
-            tasks["train"], tasks["held_out"] = tasks["held_out"], tasks["train"]
-        return _Origin(record["family"], record["env_id"], record["env_kwargs"], tasks, f"{name}/history_info.json")
+        return [_origin_of_record(part, f"{name}/history_info.json") for part in record.get("mixture", [record])]
     text, where = recipe_of(name)
-    return None if text is None else _origin_of_recipe(text, where)
+    return [] if text is None else [_origin_of_recipe(text, where)]
+
+
+def _origin_of_record(record, where):
+    tasks = {side: record["tasks"].get(side, []) for side in _SETS}
+    if record.get("collected_on") == "held_out":  # then these are what the model was trained on
+        tasks["train"], tasks["held_out"] = tasks["held_out"], tasks["train"]
+    return _Origin(record["family"], record["env_id"], record["env_kwargs"], tasks, where)
 
 
 def _origin_of_recipe(text, where):
