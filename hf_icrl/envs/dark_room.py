@@ -31,10 +31,11 @@ def outcome(row, col, moves, goal_row, goal_col, steps, size, horizon, terminate
         too. An episode that terminates on its very last step counts as terminated only, so that a learner does not
         bootstrap from it.
     """
-    reached = False
+    reached = None
     for action in moves:
         row, col = grid.move(row, col, action, size)
-        reached = ((row == goal_row) & (col == goal_col)) | reached
+        here = (row == goal_row) & (col == goal_col)
+        reached = here if reached is None else reached | here
     terminated = reached & terminate_on_goal
     truncated = (steps + 1 >= horizon) & (terminated ^ True)
     return row, col, reached, terminated, truncated
@@ -211,7 +212,12 @@ class DarkRoomEnv(gym.Env):
         self._order = self._settings.orders(entry)[0].tolist()
 
     def _observe(self):
-        return self._settings.encode(np.int64(self._row), np.int64(self._col))
+        # What `encode` does, in the two common cases without its cost for arrays.
+        if self.observation == "index":
+            return np.int64(self._row * self._settings.observed_size + self._col)
+        if self.observation == "row_col":
+            return np.array([self._row, self._col], dtype=np.int64)
+        return self._settings.encode(self._row, self._col)
 
 
 def checked_render_mode(render_mode):

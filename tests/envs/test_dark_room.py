@@ -23,6 +23,10 @@ ENV_ID = "hf_icrl/DarkRoom-v0"
         {"size": 5, "goal": [0, 0], "start": "random", "horizon": 7},
         {"start": "corner", "observation": "row_col", "terminate_on_goal": True},
         {"size": 3, "start": [2, 1], "observation": "row_col", "render_mode": "rgb_array"},
+        {"observation": "one_hot", "permuted": True},
+        {"observation": "image", "size": 5, "observation_size": 13, "start": "random"},
+        {"observation": "row_col", "observation_size": 13, "action_permutation": [4, 0, 1, 2, 3]},
+        {"word_length": 3, "words": "sliced", "permuted": True, "render_mode": "rgb_array"},
     ],
 )
 def test_gymnasiums_checker_passes_without_a_warning(kwargs):
@@ -81,6 +85,84 @@ def test_an_episode_follows_the_rules(size, horizon, terminate, seed, actions):
             break
 
 
+@pytest.mark.parametrize("size", [3, 5, 9, 10, 13, 17])
+def test_rooms_of_the_published_sizes_have_their_starts(size):
+    for start, cell in [("center", size // 2 * (size + 1)), ("corner", 0)]:
+        env = DarkRoomEnv(size=size, start=start)
+        assert env.reset(seed=0)[0] == cell
+        assert env.observation_space.n == size * size
+
+
+def test_the_four_observations_show_the_same_cell_and_never_the_goal():
+    for size, shared in [(4, None), (4, 4), (4, 6)]:
+        side = shared or size
+        for state in range(size * size):
+            row, col = divmod(state, size)
+            seen = {}
+            for kind in ("index", "row_col", "one_hot", "image"):
+                frames = []
+                for goal in ([0, 0], [3, 2]):
+                    env = DarkRoomEnv(
+                        size=size, goal=goal, start=[row, col], observation=kind, observation_size=shared
+                    )
+                    frames.append(env.reset(seed=0)[0])
+                    assert frames[-1] in env.observation_space
+                assert np.array_equal(*frames)
+                seen[kind] = frames[0]
+            assert seen["index"] == row * side + col
+            assert seen["row_col"].tolist() == [row, col]
+            assert seen["one_hot"].dtype == np.float32
+            assert seen["one_hot"].tolist() == [float(i == row * side + col) for i in range(side * side)]
+            expected = np.zeros((side, side, 3), dtype=np.uint8)
+            expected[:size, :size] = 255
+            expected[row, col] = [255, 0, 0]
+            assert seen["image"].dtype == np.uint8
+            assert (seen["image"] == expected).all()
+
+
+def test_rooms_of_different_sizes_can_share_an_observation_space():
+    for kind in ("index", "row_col", "one_hot", "image"):
+        spaces = [DarkRoomEnv(size=s, observation=kind, observation_size=13).observation_space for s in (5, 9, 13)]
+        assert spaces[0] == spaces[1] == spaces[2] == DarkRoomEnv(size=13, observation=kind).observation_space
+
+
+def test_a_smaller_room_keeps_its_walls_in_a_larger_observation():
+    env = DarkRoomEnv(size=3, goal=[0, 0], observation="row_col", observation_size=9)
+    assert env.reset(seed=0)[0].tolist() == [1, 1]
+    for action in (2, 2, 3, 3, 3):
+        place = env.step(action)[0]
+    assert place.tolist() == [2, 2]
+
+
+def test_an_action_makes_the_move_that_its_permutation_names():
+    permutation = [3, 0, 4, 1, 2]
+    for action, move in enumerate(permutation):
+        permuted = DarkRoomEnv(goal=[0, 0], action_permutation=permutation)
+        plain = DarkRoomEnv(goal=[0, 0])
+        permuted.reset(seed=0)
+        plain.reset(seed=0)
+        assert permuted.step(action)[0] == plain.step(move)[0]
+
+
+def test_without_a_permutation_a_seed_draws_one_and_it_stays():
+    env = DarkRoomEnv(permuted=True)
+    drawn = []
+    for seed in range(1500):
+        env.reset(seed=seed)
+        drawn.append(tuple(env.action_permutation))
+        if seed % 100 == 0:
+            env.reset()
+            assert tuple(env.action_permutation) == drawn[-1]
+    env.reset(seed=17)
+    assert tuple(env.action_permutation) == drawn[17]
+    # 1500 draws of 120: one is missed with probability < 120 * (119/120)**1500 < 5e-4.
+    assert len(set(drawn)) == 120
+    plain = DarkRoomEnv()
+    plain.reset(seed=17)
+    assert env.goal == plain.goal  # drawing the order leaves the seed's other draws as they are
+    assert plain.action_permutation is None
+
+
 def test_without_a_goal_a_seed_draws_one_and_it_stays():
     env = DarkRoomEnv(size=5)
     goals = []
@@ -127,6 +209,13 @@ def test_never_seeded_environments_differ():
         ({"horizon": True}, "horizon is True"),
         ({"terminate_on_goal": "no"}, "terminate_on_goal is 'no'"),
         ({"observation": "rowcol"}, "did you mean 'row_col'"),
+        ({"observation": "one-hot"}, "did you mean 'one_hot'"),
+        ({"observation_size": 8}, "observation_size is 8, but the room has size 9"),
+        ({"observation_size": 9.5}, "observation_size is 9.5"),
+        ({"permuted": 1}, "permuted is 1"),
+        ({"action_permutation": [0, 1, 2, 3, 3]}, r"action_permutation is \[0, 1, 2, 3, 3\]; it must hold each of"),
+        ({"action_permutation": [0, 1, 2, 3]}, r"a list of five integers, got int64 of shape \(4,\)"),
+        ({"action_permutation": "cycle"}, "a list of five integers"),
         ({"render_mode": "human"}, "render_mode is 'human'"),
     ],
 )

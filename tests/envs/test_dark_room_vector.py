@@ -19,15 +19,33 @@ cases = st.fixed_dictionaries(
         "start": st.sampled_from(["center", "corner", "random", [1, 0]]),
         "horizon": st.integers(1, 12),
         "terminate_on_goal": st.booleans(),
-        "observation": st.sampled_from(["index", "row_col"]),
+        "observation": st.sampled_from(["index", "row_col", "one_hot", "image"]),
+        "observation_size": st.sampled_from([None, 11]),
+        "permuted": st.booleans(),
     }
+).flatmap(
+    lambda kwargs: st.one_of(
+        st.just({**kwargs, "word_length": 1}),
+        st.fixed_dictionaries(
+            {
+                "word_length": st.just(2),
+                "words": st.sampled_from(["train", "test", "sliced", "all", [7, 3, 11, 24, 0]]),
+                "words_seed": st.integers(0, 9),
+            }
+        ).map(lambda more: {**kwargs, **more}),
+    )
 )
 seeds_and_actions = st.integers(1, 6).flatmap(
     lambda n: st.tuples(
         st.lists(st.integers(0, 2**70), min_size=n, max_size=n),
-        st.lists(st.lists(st.integers(0, 4), min_size=n, max_size=n), min_size=1, max_size=40),
+        st.lists(st.lists(st.integers(0, 599), min_size=n, max_size=n), min_size=1, max_size=40),
     )
 )
+
+
+def possible(actions, envs):
+    """The drawn actions as actions of these environments."""
+    return np.array(actions) % envs.single_action_space.n
 
 
 def made(num_envs, **kwargs):
@@ -36,16 +54,21 @@ def made(num_envs, **kwargs):
 
 @settings(max_examples=80, deadline=None)
 @given(cases, seeds_and_actions, st.booleans(), st.randoms(use_true_random=False))
-def test_vector_is_step_identical_to_scalar_under_gymnasiums_same_step_autoreset(kwargs, plan, with_goals, random):
+def test_vector_is_step_identical_to_scalar_under_gymnasiums_same_step_autoreset(kwargs, plan, with_tasks, random):
     """Observations, rewards, ends and infos, autoresets included, against `SyncVectorEnv` over scalar environments."""
     seeds, actions = plan
     n, size = len(seeds), kwargs["size"]
-    goals = [[random.randrange(size), random.randrange(size)] for _ in seeds] if with_goals else None
+    tasks = [{} for _ in seeds]
+    for task in tasks if with_tasks else []:
+        task["goal"] = [random.randrange(size), random.randrange(size)]
+        if kwargs["permuted"] and kwargs["word_length"] == 1:
+            task["action_permutation"] = random.sample(range(5), 5)
+        elif kwargs["permuted"]:
+            task["word_order"] = random.randrange(2**40)
     scalar = SyncVectorEnv(
-        [lambda i=i: DarkRoomEnv(goal=goals and goals[i], **kwargs) for i in range(n)],
-        autoreset_mode=AutoresetMode.SAME_STEP,
+        [lambda task=task: DarkRoomEnv(**task, **kwargs) for task in tasks], autoreset_mode=AutoresetMode.SAME_STEP
     )
-    vector = made(n, goal=goals, **kwargs)
+    vector = made(n, **{name: np.array([task[name] for task in tasks]) for name in tasks[0]}, **kwargs)
     assert vector.metadata["autoreset_mode"] == scalar.metadata["autoreset_mode"]
     assert vector.observation_space == scalar.observation_space
     assert vector.action_space == scalar.action_space
@@ -54,10 +77,12 @@ def test_vector_is_step_identical_to_scalar_under_gymnasiums_same_step_autoreset
     assert got.dtype == expected.dtype
     assert got.tolist() == expected.tolist()
     assert infos == {}
-    assert vector.unwrapped.goal.tolist() == [env.goal for env in scalar.envs]
-    for row in actions:
-        expected = scalar.step(np.array(row))
-        got = vector.step(np.array(row))
+    for name in ("goal", "action_permutation", "word_order"):
+        got = getattr(vector.unwrapped, name)
+        assert (n * [None] if got is None else got.tolist()) == [getattr(env, name) for env in scalar.envs]
+    for row in possible(actions, vector):
+        expected = scalar.step(row)
+        got = vector.step(row)
         for a, b in zip(got[:4], expected[:4], strict=True):
             assert a.tolist() == b.tolist()
         assert data_equivalence(got[4], expected[4], exact=True)
@@ -73,7 +98,7 @@ def test_a_slot_does_not_depend_on_its_neighbours_or_its_place(kwargs, plan, ran
     order = order[: random.randint(1, len(order))]
     whole, part = made(len(seeds), **kwargs), made(len(order), **kwargs)
     assert part.reset(seed=[seeds[i] for i in order])[0].tolist() == whole.reset(seed=seeds)[0][order].tolist()
-    for row in np.array(actions):
+    for row in possible(actions, whole):
         expected, got = whole.step(row), part.step(row[order])
         for a, b in zip(got[:4], expected[:4], strict=True):
             assert a.tolist() == b[order].tolist()
@@ -88,7 +113,7 @@ def test_true_next_observations_are_those_before_the_autoreset(kwargs, plan):
     scalars = [DarkRoomEnv(**kwargs) for _ in seeds]
     for env, seed in zip(scalars, seeds, strict=True):
         env.reset(seed=seed)
-    for row in np.array(actions):
+    for row in possible(actions, vector):
         observations, _, terminated, truncated, infos = vector.step(row)
         true = true_next_observations(observations, infos)
         for i, env in enumerate(scalars):
@@ -160,6 +185,25 @@ def test_frames_are_the_scalar_environments_frames():
         assert all((frame == env.render()).all() for frame, env in zip(frames, scalars, strict=True))
 
 
+def test_frames_of_words_are_the_scalar_environments_frames():
+    kwargs = {"size": 5, "goal": [0, 3], "word_length": 2, "permuted": True, "horizon": 3, "render_mode": "rgb_array"}
+    envs, scalar = made(2, **kwargs), DarkRoomEnv(**kwargs)
+    envs.reset(seed=[8, 9])
+    scalar.reset(seed=9)
+    for action in (3, 17, 5, 11):
+        if envs.step(np.array([0, action]))[3][1]:
+            scalar.step(action)
+            scalar.reset()
+        else:
+            scalar.step(action)
+        assert (envs.render()[1] == scalar.render()).all()
+
+
+def test_one_order_serves_all_slots():
+    assert made(2, action_permutation=[4, 3, 2, 1, 0]).unwrapped.action_permutation.tolist() == [[4, 3, 2, 1, 0]] * 2
+    assert made(2, word_length=2, word_order=7).unwrapped.word_order.tolist() == [7, 7]
+
+
 def test_one_goal_serves_all_slots():
     assert made(3, goal=[1, 2]).unwrapped.goal.tolist() == [[1, 2]] * 3
 
@@ -171,6 +215,9 @@ def test_one_goal_serves_all_slots():
         ({"num_envs": 3, "goal": [[0, 0], [1, 3]]}, r"3 of them .* shape \(2, 2\)"),
         ({"num_envs": 2, "goal": [[0.5, 0], [1, 3]]}, "integers"),
         ({"num_envs": 0}, "num_envs is 0"),
+        ({"num_envs": 3, "action_permutation": [[0, 1, 2, 3, 4]] * 2}, r"3 of them .* got int64 of shape \(2, 5\)"),
+        ({"num_envs": 2, "action_permutation": [[0, 1, 2, 3, 4], [0, 0, 1, 2, 3]]}, r"is \[0, 0, 1, 2, 3\]; it must"),
+        ({"num_envs": 3, "word_length": 2, "word_order": [1, 2]}, r"3 of them .* got int64 of shape \(2,\)"),
         ({"num_envs": 1, "start": "rnadom"}, "did you mean 'random'"),
     ],
 )
