@@ -24,7 +24,8 @@ def true_next_observations(observations, infos):
         return observations
     ended = infos["_final_obs"]
     true = observations.copy()
-    true[ended] = np.stack(infos["final_obs"][ended])
+    final = infos["final_obs"][ended]
+    true[ended] = np.stack(final) if true.ndim > 1 else final.astype(true.dtype)  # (numbers are stacked slowly)
     return true
 
 
