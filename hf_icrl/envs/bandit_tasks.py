@@ -11,10 +11,7 @@ from hf_icrl.naming import check_names, nearest
 
 
 class BanditFamily(TaskFamily):
-    """Base of the bandit families; all of them are infinite.
-
-    The demonstrator pulls the best arm. As one that heads for targets, its targets are the arms: it is at one as soon
-    as it has pulled it. Noise that leads it to an arm which its task lacks pulls arm `target % usable arms` instead.
+    """Base of the bandit families; all of them are infinite. The demonstrator pulls the best arm.
 
     A subclass sets `entry` and `example` and defines `values`, `_checked` and what `TaskFamily` asks for.
 
@@ -55,9 +52,21 @@ class BanditFamily(TaskFamily):
         """The best arm of each task now, the first of equal ones."""
         return np.argmax(self.values(observations, task_array), axis=1)
 
+
+class FixedValues:
+    """For families whose arms have the same expected rewards at all times: the demonstrator heads for an arm.
+
+    It is there as soon as it has pulled it. Noise that sends it to an arm which its task lacks has it pull arm
+    `target % usable arms` instead, so that no usable arm is favoured much.
+    """
+
     def possible_targets(self):
         """Every arm: int64 `(num_arms, 1)`."""
         return np.arange(self.num_actions)[:, None]
+
+    def targets(self, task_array, infos):
+        """The best arms: int64 `(n, 1)`."""
+        return self.demonstrator(None, task_array, infos)[:, None]
 
     def walk(self, observations, task_array, targets):
         """The targets, as actions; see the class for arms that a task lacks."""

@@ -39,6 +39,13 @@ class BanditRules(ABC):
         """The tasks that environments without a task take from the streams `keys` `(n,)`: an array `(n, ...)`."""
 
 
+class GaussianRewards:
+    """Normal rewards, whose standard deviation is `self.noise`; the last of the numbers is the noise."""
+
+    def _earned(self, value, numbers):
+        return value + self.noise * numbers[-1]
+
+
 class BanditEnv(BanditRules, gym.Env):
     """Base of the scalar bandits.
 
@@ -161,10 +168,7 @@ def checked_table(value, what, shape, ragged=False):
         shape (`tuple` of `int`): the shape that it must have.
         ragged (`bool`): the first dimension may be smaller, down to 1.
     """
-    try:
-        table = np.asarray(value)
-    except ValueError:  # lists of different lengths
-        table = None
+    table = as_table(value)
     if table is None or table.dtype.kind not in "iuf":
         raise ValueError(f"{what} is {value!r}; it must hold numbers in an array of shape {shape}")
     fits = table.shape == shape
@@ -176,3 +180,11 @@ def checked_table(value, what, shape, ragged=False):
     if not np.isfinite(table).all():
         raise ValueError(f"{what} is {value!r}; all its numbers must be finite")
     return table.astype(np.float64)
+
+
+def as_table(value):
+    """`value` as an array, or `None` if it is a list of lists of different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return None

@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from hf_icrl.checks import checked_int
-from hf_icrl.envs.bandits import BanditRules, checked_render_mode, task_streams, unusable_arm
+from hf_icrl.envs.bandits import BanditRules, as_table, checked_render_mode, task_streams, unusable_arm
 from hf_icrl.envs.drawn_ahead import DrawnAhead
 from hf_icrl.envs.vector import all_slots, reset_mask, same_step_infos, slot_seeds
 
@@ -167,10 +167,7 @@ def checked_tasks(value, what, shape, num_envs):
         shape (`tuple` of `int`): that of one slot's task.
         num_envs (`int`): slots.
     """
-    try:
-        table = np.asarray(value)
-    except ValueError:
-        table = None
+    table = as_table(value)
     if table is None or table.dtype.kind not in "iuf" or table.shape not in [shape, (num_envs, *shape)]:
         got = "lists of different lengths" if table is None else f"{table.dtype} of shape {table.shape}"
         raise ValueError(
@@ -179,11 +176,21 @@ def checked_tasks(value, what, shape, num_envs):
     return np.broadcast_to(table, (num_envs, *shape)).astype(np.float64)
 
 
-def padded(arms, num_arms):
-    """Arms of one task, `(usable, ...)`, with NaN rows for those that it lacks: `(num_arms, ...)`."""
-    table = np.full((num_arms, *arms.shape[1:]), np.nan)
-    table[: len(arms)] = arms
-    return table
+def checked_arm_sets(value, what, shape, num_envs, checked_one):
+    """Sets of arms of all slots, or one for all, which may have fewer rows: float64 `(num_envs, *shape)`, NaN-padded.
+
+    Args:
+        value (`array_like`), what (`str`): the argument and its name.
+        shape (`tuple` of `int`): that of one slot's arms, `(num_arms, ...)`.
+        num_envs (`int`): slots.
+        checked_one (callable): gives one slot's arms, unpadded, as a float64 array, or raises `ValueError`.
+    """
+    table = as_table(value)
+    if table is not None and table.ndim == len(shape):
+        arms = checked_one(value)
+        value = np.full(shape, np.nan)
+        value[: len(arms)] = arms
+    return checked_tasks(value, what, shape, num_envs)
 
 
 def usable_arms(tasks, what):

@@ -4,7 +4,7 @@ import numpy as np
 
 from hf_icrl.checks import checked_choice, checked_int
 from hf_icrl.counter_random import integers, stream_keys, uniforms
-from hf_icrl.envs.bandit_tasks import ArmSetFamily, numbered_sets
+from hf_icrl.envs.bandit_tasks import ArmSetFamily, FixedValues, numbered_sets
 from hf_icrl.envs.bernoulli_bandit import checked_means
 
 _ALIASES = {"odd": "train", "even": "inverse"}
@@ -12,7 +12,7 @@ _ALIASES = {"odd": "train", "even": "inverse"}
 _EVEN_GOOD = {"train": 0.05, "inverse": 0.95}
 
 
-class BernoulliBanditFamily(ArmSetFamily):
+class BernoulliBanditFamily(FixedValues, ArmSetFamily):
     """Bernoulli bandits that differ in their arms' means and in how many arms there are.
 
     Args:
@@ -24,9 +24,9 @@ class BernoulliBanditFamily(ArmSetFamily):
     entry = "means"
     example = '{"means": [0.1, 0.9, 0.4]}'
     task_sets = {
-        "train": 'Headless-AD "train" (seen): 4 to 20 arms, good arms at odd places in 95 % of the tasks',
-        "inverse": 'Headless-AD "inverse" (unseen): 4 to 20 arms, good arms at even places in 95 % of the tasks',
-        "uniform": 'Headless-AD "all_new" (unseen): 4 to 20 arms, means uniform in [0, 1)',
+        "train": 'Headless-AD "train": fresh tasks of the law of training, 4 to 20 arms, good arms at odd places in 95 % of the tasks',
+        "inverse": 'Headless-AD "inverse": 4 to 20 arms, good arms at even places in 95 % of the tasks',
+        "uniform": 'Headless-AD "all_new": 4 to 20 arms, means uniform in [0, 1)',
         **numbered_sets((5, 10, 15, 20, 25, 30, 40, 50, 100), "Headless-AD: {k} arms, means uniform in [0, 1)"),
     }
 
@@ -78,10 +78,6 @@ class BernoulliBanditFamily(ArmSetFamily):
     def values(self, observations, task_array):
         """The means, whatever is observed."""
         return np.where(np.isnan(task_array), -np.inf, task_array)
-
-    def targets(self, task_array, infos):
-        """The best arm: int64 `(n, 1)`."""
-        return np.nanargmax(task_array, axis=1)[:, None]
 
     def oracle_return(self, task):
         """The best mean, `horizon` times; exact."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from hf_icrl.checks import checked_int
 from hf_icrl.envs.bandits import nothing_to_see
-from hf_icrl.envs.bandits_vector import BanditVectorEnv, checked_tasks, padded, usable_arms
+from hf_icrl.envs.bandits_vector import BanditVectorEnv, checked_arm_sets, usable_arms
 from hf_icrl.envs.bernoulli_bandit import BernoulliRules, checked_means
 
 
@@ -50,9 +50,7 @@ class BernoulliBanditVectorEnv(BernoulliRules, BanditVectorEnv):
 
 
 def _checked_means(means, num_envs, num_arms):
-    if np.ndim(means) == 1:
-        means = padded(checked_means(means, num_arms), num_arms)
-    means = checked_tasks(means, "means", (num_arms,), num_envs)
+    means = checked_arm_sets(means, "means", (num_arms,), num_envs, lambda one: checked_means(one, num_arms))
     outside = (means < 0) | (means > 1)
     if outside.any():
         raise ValueError(f"a mean is {means[outside][0]}; each is a probability, so it must be from 0 to 1")

@@ -4,8 +4,8 @@ import numpy as np
 
 from hf_icrl.envs.vector import keys_from_seeds
 
-# As many numbers per call as keep a core busy without leaving its cache.
-_AT_ONCE = 4096
+# As many numbers per call as make up for the call, while its temporary arrays still fit a core's cache.
+_AT_ONCE = 2048
 
 
 class DrawnAhead:
@@ -26,10 +26,10 @@ class DrawnAhead:
 
     def __init__(self, num_slots, draw):
         self.keys = np.zeros(num_slots, dtype=np.uint64)
-        self._draw = draw
+        self._draw_piece = draw
         self._clock = np.zeros(num_slots, dtype=np.int64)
         self._ahead = np.arange(max(1, _AT_ONCE // num_slots))[:, None]
-        self._block = draw(self.keys, self._clock + self._ahead)
+        self._block = self._draw(self.keys, self._clock + self._ahead)
         self._row = 0
         self.now = self._block[:, 0]
 
@@ -57,3 +57,9 @@ class DrawnAhead:
         """Draw what remains of the block again, for the slots in `mask`, whose clocks have moved."""
         left = self._ahead[: len(self._ahead) - self._row]
         self._block[:, self._row :, mask] = self._draw(self.keys[mask], self._clock[mask] + left)
+
+    def _draw(self, keys, clocks):
+        if len(keys) <= _AT_ONCE:
+            return self._draw_piece(keys, clocks)
+        pieces = [slice(first, first + _AT_ONCE) for first in range(0, len(keys), _AT_ONCE)]
+        return np.concatenate([self._draw_piece(keys[piece], clocks[:, piece]) for piece in pieces], axis=2)
