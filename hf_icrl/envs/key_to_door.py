@@ -1,6 +1,7 @@
 """Key-to-Door: find an unseen key, then an unseen door, in an empty room (Laskin et al. 2022, arXiv:2210.14215)."""
 
 import operator
+from functools import lru_cache
 
 import gymnasium as gym
 import numpy as np
@@ -13,32 +14,45 @@ from hf_icrl.envs.dark_room import RENDER_FPS, RENDER_MODES, checked_render_mode
 from hf_icrl.envs.vector import keys_from_seeds
 
 
-def outcome(row, col, action, has_key, opened, key, door, steps, size, horizon, terminate_at_door):
+@lru_cache(maxsize=8)
+def following_cells(size):
+    """Where each action leads from each cell, by `grid.move`: int64 `(size**2 * 5,)`, place `cell * 5 + action`.
+
+    Looking up is several times faster than computing. Cells are state indexes, `row * size + column`.
+    """
+    cell, action = np.divmod(np.arange(size * size * grid.NUM_ACTIONS), grid.NUM_ACTIONS)
+    row, col = grid.move(cell // size, cell % size, action, size)
+    table = row * size + col
+    table.setflags(write=False)
+    return table
+
+
+def outcome(cell, action, has_key, opened, key, door, steps, following, horizon, terminate_at_door):
     """One step of Key-to-Door, for Python numbers as well as for arrays `(n,)`.
 
     A step earns at most 1: the door asks for a key that was there before the step, so where the key lies at the door
     a second step has to end there (as in CCCAD; the other published variants have no such task).
 
     Args:
-        row, col: cells before the action (int).
+        cell: where the agents are before the action, state indexes (int).
         action: actions in [0, 5).
         has_key, opened: was the key taken, was the door paid, earlier in this episode? (bool)
-        key, door: cells as state indexes `row * size + column` (int).
+        key, door: state indexes (int).
         steps: how many steps the episode had before this one.
-        size, horizon (`int`), terminate_at_door (`bool`): the room.
+        following (array, or list for Python numbers): `following_cells(size)`.
+        horizon (`int`), terminate_at_door (`bool`): the room.
 
     Returns:
-        `(row, col, has_key, opened, earns, terminated, truncated)` after the action, all but the cell bool: the reward
-        is 1 where `earns` holds. An episode that terminates on its very last step counts as terminated only, so that
-        a learner does not bootstrap from it.
+        `(cell, has_key, opened, earns, terminated, truncated)` after the action, all but the cell bool: the reward is
+        1 where `earns` holds. An episode that terminates on its very last step counts as terminated only, so that a
+        learner does not bootstrap from it.
     """
-    row, col = grid.move(row, col, action, size)
-    cell = row * size + col
+    cell = following[cell * grid.NUM_ACTIONS + action]
     takes = (cell == key) & (has_key ^ True)
     opens = (cell == door) & has_key & (opened ^ True)
     terminated = opens & terminate_at_door
-    truncated = (steps + 1 >= horizon) & (terminated ^ True)
-    return row, col, has_key | takes, opened | opens, takes | opens, terminated, truncated
+    truncated = (steps >= horizon - 1) & (terminated ^ True)
+    return cell, has_key | takes, opened | opens, takes | opens, terminated, truncated
 
 
 def draw_tasks(streams, size):
@@ -52,23 +66,21 @@ def draw_tasks(streams, size):
 
 
 def draw_starts(streams, episodes, size, key=None):
-    """The random start of each stream's episode number `episodes` (int or `(n,)`): a pair of arrays `(n,)`.
+    """The random start of each stream's episode number `episodes` (int or `(n,)`): state indexes `(n,)`.
 
     Uniform over all cells, or over all but `key` (state indexes, `(n,)`).
     """
-    state = integers(streams, 2 + np.asarray(episodes), size * size - (key is not None))
-    if key is not None:
-        state += state >= key
-    return state // size, state % size
+    cell = integers(streams, 2 + np.asarray(episodes), size * size - (key is not None))
+    return cell if key is None else cell + (cell >= key)
 
 
-def encode(row, col, has_key, size, observation, key_in_observation):
+def encode(cell, has_key, size, observation, key_in_observation):
     """Cells and key flags to observations, see `observation_space`; for Python numbers and for arrays `(n,)`."""
-    if not key_in_observation:
-        return grid.encode(row, col, size, observation)
     if observation == "index":
-        return has_key * (size * size) + row * size + col
-    return np.stack([row, col, has_key], axis=-1)
+        # Adding 0 makes a new array: whoever gets it may write to it.
+        return cell + (has_key * (size * size) if key_in_observation else 0)
+    place = (cell // size, cell % size)
+    return np.stack([*place, has_key] if key_in_observation else place, axis=-1)
 
 
 def decode(observations, size, observation):
@@ -181,6 +193,7 @@ class KeyToDoorEnv(gym.Env):
         self.observation_space = observation_space(self.size, self.observation, self.key_in_observation)
         self.action_space = spaces.Discrete(grid.NUM_ACTIONS)
         self._fixed_start = grid.start_cell(self.start, self.size)
+        self._following = following_cells(self.size).tolist()
         self._stream = None
         self._episode = 0
         self._steps = None  # None: no episode is running
@@ -200,13 +213,12 @@ class KeyToDoorEnv(gym.Env):
             self._episode += 1
         if self._fixed_start is None:
             avoided = self._key_state if self.start_off_key else None
-            row, col = draw_starts(self._stream, self._episode, self.size, avoided)
-            self._row, self._col = int(row[0]), int(col[0])
+            self._cell = int(draw_starts(self._stream, self._episode, self.size, avoided)[0])
         else:
-            self._row, self._col = self._fixed_start
+            self._cell = self._fixed_start[0] * self.size + self._fixed_start[1]
         self._has_key = self._opened = False
         self._steps = 0
-        self._trail = [(self._row, self._col)]
+        self._trail = [divmod(self._cell, self.size)]
         return self._observe(), {"has_key": False}
 
     def step(self, action):
@@ -216,22 +228,21 @@ class KeyToDoorEnv(gym.Env):
         action = operator.index(action)
         if not 0 <= action < grid.NUM_ACTIONS:
             raise ValueError(f"action is {action!r}; it must be an integer from 0 to {grid.NUM_ACTIONS - 1}")
-        self._row, self._col, self._has_key, self._opened, earns, terminated, truncated = outcome(
-            self._row,
-            self._col,
+        self._cell, self._has_key, self._opened, earns, terminated, truncated = outcome(
+            self._cell,
             action,
             self._has_key,
             self._opened,
             self._key_state,
             self._door_state,
             self._steps,
-            self.size,
+            self._following,
             self.horizon,
             self.terminate_at_door,
         )
         self._steps = None if terminated or truncated else self._steps + 1
         if self.render_mode is not None:
-            self._trail.append((self._row, self._col))
+            self._trail.append(divmod(self._cell, self.size))
         return self._observe(), float(earns), terminated, truncated, {"has_key": self._has_key}
 
     def render(self):
@@ -246,5 +257,5 @@ class KeyToDoorEnv(gym.Env):
         return draw_key_to_door(self.size, self._trail, self.key, self.door, self._has_key, self._opened)
 
     def _observe(self):
-        seen = encode(self._row, self._col, self._has_key, self.size, self.observation, self.key_in_observation)
+        seen = encode(self._cell, self._has_key, self.size, self.observation, self.key_in_observation)
         return np.asarray(seen, dtype=np.int64)[()]  # [()]: a scalar for an index, the array itself for a row

@@ -6,7 +6,7 @@ import numpy as np
 
 from hf_icrl.envs import grid
 from hf_icrl.envs.family import TaskFamily
-from hf_icrl.envs.key_to_door import checked_room, decode
+from hf_icrl.envs.key_to_door import checked_room, decode, following_cells
 from hf_icrl.naming import check_names
 
 _EXAMPLE = 'a task of the family "key_to_door" is a dict such as {"key": [2, 7], "door": [6, 1]}'
@@ -15,11 +15,13 @@ _EXAMPLE = 'a task of the family "key_to_door" is a dict such as {"key": [2, 7],
 class KeyToDoorFamily(TaskFamily):
     """Key-to-Door rooms that differ in their key and their door: all ordered pairs of different cells (6480 for 9 x 9).
 
-    A task whose key lies at the door is none of `tasks()`, but allowed: the published split "cccad" has some. The two
-    published splits are of the 9 x 9 room, and the same for every seed:
+    A task whose key lies at the door is none of `tasks()`, but allowed: the published split "cccad" has some.
 
-    * "ad_eps": 1000 train and 50 held-out pairs that differ in row *and* column (Zisman et al. 2024, with its seed 42).
-    * "cccad": all 9**4 = 6561 pairs, 6233 to train and 328 held out.
+    Published splits (`split(held_out=name)`), of the room of size 9:
+
+    - `"ad_eps"`: 1000 train and 50 held-out pairs that differ in row *and* column (Zisman et al. 2024); always that of
+      NumPy's seed 42, as published, whatever `seed` is;
+    - `"cccad"`: all 9**4 = 6561 pairs, 6233 to train and 328 held out; `seed=0` is published.
 
     Args:
         size, start, start_off_key, horizon, terminate_at_door, observation, key_in_observation: as in
@@ -28,7 +30,7 @@ class KeyToDoorFamily(TaskFamily):
 
     name = "key_to_door"
     env_id = "hf_icrl/KeyToDoor-v0"
-    published_splits = {"ad_eps": "ad_eps_split", "cccad": "cccad_split"}
+    published_splits = {"ad_eps": "_ad_eps_split", "cccad": "_cccad_split"}
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class KeyToDoorFamily(TaskFamily):
             self.check_task(task)
         return np.array([[*task["key"], *task["door"]] for task in tasks], dtype=np.int64).reshape(len(tasks), 4)
 
-    def ad_eps_split(self, seed=0):
+    def _ad_eps_split(self, seed):
         """AD-eps's 1000 train and 50 held-out tasks; `seed` is not used, the published one is always 42.
 
         All 81 * 81 pairs in lexicographic order (key row, key column, door row, door column), permuted by NumPy's
@@ -80,13 +82,13 @@ class KeyToDoorFamily(TaskFamily):
         pairs = [p for p in pairs if p["key"][0] != p["door"][0] and p["key"][1] != p["door"][1]]
         return pairs[:1000], pairs[1000:1050]
 
-    def cccad_split(self, seed=0):
-        """CCCAD's 6233 train and 328 held-out tasks; `seed` is not used, the published one is always 0.
+    def _cccad_split(self, seed):
+        """CCCAD's 6233 train and 328 held-out tasks.
 
-        All 6561 pairs in lexicographic order, shuffled by Python's `random.Random(0)`; the first 95 % are to train.
+        All 6561 pairs in lexicographic order, shuffled by Python's `random.Random(seed)`; the first 95 % are to train.
         """
         pairs = self._published_pairs("cccad")
-        random.Random(0).shuffle(pairs)
+        random.Random(seed).shuffle(pairs)
         num_train = round(0.95 * len(pairs))
         return pairs[:num_train], pairs[num_train:]
 
@@ -147,11 +149,7 @@ class KeyToDoorFamily(TaskFamily):
         after a step. By dynamic programming over t.
         """
         if cell not in self._first_visits:
-            state = np.arange(self._size**2)[:, None]
-            row, col = grid.move(
-                state // self._size, state % self._size, np.arange(grid.NUM_ACTIONS)[None, :], self._size
-            )
-            following = row * self._size + col
+            following = following_cells(self._size).reshape(self._size**2, grid.NUM_ACTIONS)
             chance = np.empty((self.horizon, self._size**2))
             chance[0] = (following == cell).mean(axis=1)
             for t in range(1, self.horizon):

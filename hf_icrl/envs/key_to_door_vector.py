@@ -14,6 +14,7 @@ from hf_icrl.envs.key_to_door import (
     draw_starts,
     draw_tasks,
     encode,
+    following_cells,
     observation_space,
     outcome,
 )
@@ -80,6 +81,7 @@ class KeyToDoorVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._fixed_start = grid.start_cell(self.start, self.size)
+        self._following = following_cells(self.size)
         self._streams = None
         if render_mode is not None:
             # Cells visited in the running episode, for the drawing only: (slots, horizon + 1, row and column).
@@ -108,7 +110,7 @@ class KeyToDoorVectorEnv(VectorEnv):
             unseeded = self.np_random.integers(2**63, size=self.num_envs).tolist()
             seeds = [u if s is None else s for s, u in zip(seeds, unseeded, strict=True)]
             self._streams = np.zeros(self.num_envs, dtype=np.uint64)
-            self._episodes, self._steps, self._row, self._col = np.zeros((4, self.num_envs), dtype=np.int64)
+            self._episodes, self._steps, self._cell = np.zeros((3, self.num_envs), dtype=np.int64)
             self._has_key, self._opened = np.zeros((2, self.num_envs), dtype=bool)
             if self._draws_task:
                 self.key, self.door = np.zeros((2, self.num_envs, 2), dtype=np.int64)
@@ -121,7 +123,7 @@ class KeyToDoorVectorEnv(VectorEnv):
         # Episode 0 is the one that the seed begins; _begin counts up.
         self._episodes[seeded] = -1
         self._key_state, self._door_state = (cells @ [self.size, 1] for cells in (self.key, self.door))
-        self._begin(mask)
+        self._begin(np.flatnonzero(mask))
         return self._observe(), {"has_key": np.zeros(self.num_envs, dtype=bool), "_has_key": mask.copy()}
 
     def step(self, actions):
@@ -135,27 +137,27 @@ class KeyToDoorVectorEnv(VectorEnv):
             `(num_envs,)` twice, and a dict with `has_key`, and more where an episode ended.
         """
         actions = self._checked_actions(actions)
-        self._row, self._col, self._has_key, self._opened, earns, terminated, truncated = outcome(
-            self._row,
-            self._col,
+        self._cell, self._has_key, self._opened, earns, terminated, truncated = outcome(
+            self._cell,
             actions,
             self._has_key,
             self._opened,
             self._key_state,
             self._door_state,
             self._steps,
-            self.size,
+            self._following,
             self.horizon,
             self.terminate_at_door,
         )
         self._steps += 1
         if self.render_mode is not None:
-            self._trail[np.arange(self.num_envs), self._steps] = np.stack([self._row, self._col], axis=1)
+            self._trail[np.arange(self.num_envs), self._steps] = np.stack(divmod(self._cell, self.size), axis=1)
         observations = self._observe()
         ended = terminated | truncated
-        if ended.any():
+        rows = np.flatnonzero(ended)
+        if len(rows):
             final_observations, final_has_key = observations, self._has_key.copy()
-            self._begin(ended)
+            self._begin(rows)
             observations = self._observe()
             infos = same_step_infos(final_observations, ended, {"has_key": final_has_key}, {"has_key": self._has_key})
         else:
@@ -177,23 +179,22 @@ class KeyToDoorVectorEnv(VectorEnv):
             for trail, steps, *rest in zip(self._trail, *(x.tolist() for x in slots), strict=True)
         )
 
-    def _begin(self, mask):
-        self._episodes[mask] += 1
-        self._steps[mask] = 0
-        self._has_key[mask] = False
-        self._opened[mask] = False
+    def _begin(self, rows):
+        """Begin the next episode of the slots `rows` (int64 indexes: few of them, mostly)."""
+        self._episodes[rows] += 1
+        self._steps[rows] = 0
+        self._has_key[rows] = False
+        self._opened[rows] = False
         if self._fixed_start is None:
-            avoided = self._key_state[mask] if self.start_off_key else None
-            self._row[mask], self._col[mask] = draw_starts(
-                self._streams[mask], self._episodes[mask], self.size, avoided
-            )
+            avoided = self._key_state[rows] if self.start_off_key else None
+            self._cell[rows] = draw_starts(self._streams[rows], self._episodes[rows], self.size, avoided)
         else:
-            self._row[mask], self._col[mask] = self._fixed_start
+            self._cell[rows] = self._fixed_start[0] * self.size + self._fixed_start[1]
         if self.render_mode is not None:
-            self._trail[mask, 0] = np.stack([self._row[mask], self._col[mask]], axis=1)
+            self._trail[rows, 0] = np.stack(divmod(self._cell[rows], self.size), axis=1)
 
     def _observe(self):
-        return encode(self._row, self._col, self._has_key, self.size, self.observation, self.key_in_observation)
+        return encode(self._cell, self._has_key, self.size, self.observation, self.key_in_observation)
 
     def _checked_actions(self, actions):
         if self._streams is None:

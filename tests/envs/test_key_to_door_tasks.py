@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_icrl.envs import grid
-from hf_icrl.envs.key_to_door import outcome
+from hf_icrl.envs.key_to_door import following_cells, outcome
 from hf_icrl.tasks import task_family, task_key
 
 room_kwargs = st.fixed_dictionaries(
@@ -116,20 +116,19 @@ def value(kwargs, task, backup):
     state = np.arange(4 * size * size)[:, None]
     cell, has_key, opened = state % (size * size), state // (size * size) % 2 == 1, state // (size * size) >= 2
     key, door = (task[name][0] * size + task[name][1] for name in ("key", "door"))
-    row, col, has_key, opened, earns, terminated, _ = outcome(
-        cell // size,
-        cell % size,
+    cell, has_key, opened, earns, terminated, _ = outcome(
+        cell,
         np.arange(5)[None, :],
         has_key,
         opened,
         key,
         door,
         0,
-        size,
+        following_cells(size),
         kwargs["horizon"],
         kwargs["terminate_at_door"],
     )
-    following = (opened * 2 + has_key) * size * size + row * size + col
+    following = (opened * 2 + has_key) * size * size + cell
     values = np.zeros(4 * size * size)
     for _ in range(kwargs["horizon"]):
         values = backup(earns + np.where(terminated, 0.0, values[following]), axis=1)

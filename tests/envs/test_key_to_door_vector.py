@@ -105,17 +105,35 @@ def test_partial_resets_are_gymnasiums():
         assert data_equivalence(infos, expected_infos, exact=True)
 
 
-def test_returned_arrays_are_not_overwritten_later():
-    envs = made(2, key=[0, 0], door=[0, 1], size=2, horizon=4)
-    observations, infos = envs.reset(seed=0)
-    kept = [observations, *infos.values()]
-    for t in range(9):
-        step = envs.step(np.array([1 + t % 2 * 3, t % 5]))
-        kept += [*step[:4], *(v for k, v in step[4].items() if k in ("has_key", "_has_key"))]
-    copies = [x.copy() for x in kept]
-    for _ in range(7):
-        envs.step(np.array([2, 4]))
-    assert all((a == b).all() for a, b in zip(kept, copies, strict=True))
+@pytest.mark.parametrize("key_in_observation", [False, True])
+def test_returned_arrays_are_the_callers(key_in_observation):
+    """They are not overwritten later, and writing to them changes nothing."""
+    kwargs = {"key": [0, 0], "door": [0, 1], "size": 2, "horizon": 4, "key_in_observation": key_in_observation}
+    first, second = made(2, **kwargs), made(2, **kwargs)
+
+    def run(envs, after):
+        arrays = []
+        for t in range(20):
+            if t % 7 == 0:
+                mask = np.array([True, t % 2 == 0])
+                observations, infos = envs.reset(seed=t, options={"reset_mask": mask})
+                step = ()
+            else:
+                observations, *step, infos = envs.step(np.array([1 + t % 2 * 3, t % 5]))
+            new = [observations, *step, infos["has_key"], infos["_has_key"]]
+            arrays += [x.copy() for x in new]
+            after(new)
+        return arrays
+
+    kept = []
+    arrays = run(first, kept.extend)
+    assert all((a == b).all() for a, b in zip(arrays, kept, strict=True))
+
+    def spoil(new):
+        for array in new:
+            array[:] = 1
+
+    assert all((a == b).all() for a, b in zip(arrays, run(second, spoil), strict=True))
 
 
 def test_frames_are_the_scalar_environments_frames():
