@@ -6,15 +6,8 @@ import numpy as np
 import torch
 
 from .configuration_icrl import check_refill_keep, check_temperature
-from .rollout_state import (
-    RolloutState,
-    checked_dones,
-    checked_rewards,
-    checked_row_ids,
-    new_cache,
-    to_numpy,
-)
-from .trunk_rules import check_positions, check_sliding, sliding_window_of
+from .rollout_state import FORMAT, RolloutState, checked_dones, checked_row_ids, new_cache, to_numpy
+from .trunk_rules import sliding_window_of
 
 # Sliding-window rows take a given history in chunks of this many steps.
 _CHUNK_STEPS = 16
@@ -23,7 +16,7 @@ _CHUNK_STEPS = 16
 class ActingMixin:
     """`init_rollout`, `act`, `observe` and `load_rollout` for a model of the family.
 
-    The model gives `forward` (the four inputs, `past_key_values`, ...), `config`, `trunk`, `head` and the parsed
+    The model gives `forward` (the inputs of a step, `past_key_values`, ...), `config`, `trunk`, `head` and the parsed
     `observation_space` and `action_space`.
     """
 
@@ -57,10 +50,7 @@ class ActingMixin:
             raise ValueError(f"overflow={overflow!r}; it must be 'refill' or 'slide'")
         check_temperature(temperature)
         check_refill_keep(refill_keep, config.context_length)
-        window = sliding_window_of(config.trunk_config)
-        num_tokens = config.context_length * config.tokens_per_step
-        check_sliding(window, num_tokens, overflow)
-        check_positions(config.trunk_config, num_tokens, overflow)
+        config.check_trunk(overflow)
         implementation = self.trunk.config._attn_implementation
         if implementation not in ("sdpa", "eager"):
             raise ValueError(
@@ -77,11 +67,13 @@ class ActingMixin:
             refill_keep=int(refill_keep),
             context_length=config.context_length,
             spaces=(self.observation_space, self.action_space),
+            episode_length=config.episode_length if config.position_embedding == "env_time" else None,
+            reward_values=config.reward_values if config.reward_embedding == "table" else None,
             cache=new_cache(
                 config.trunk_config,
                 batch_size,
-                num_tokens,
-                window if overflow == "slide" else None,
+                config.context_length * config.tokens_per_step,
+                sliding_window_of(config.trunk_config) if overflow == "slide" else None,
                 _CHUNK_STEPS * config.tokens_per_step,
             ),
         )
@@ -93,7 +85,7 @@ class ActingMixin:
             ValueError: it belongs to a model with another context, trunk or space, or is not whole.
         """
         metadata = state_dict.get("metadata")
-        if not isinstance(metadata, dict) or metadata.get("format") != 1:
+        if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
             raise ValueError("this is no rollout state of a known format: load what state.state_dict() returned")
         state = self.init_rollout(
             metadata["batch_size"],
@@ -128,8 +120,9 @@ class ActingMixin:
             `np.ndarray`: int64 (rows,) for Discrete, float32 (rows, *shape), clipped, for Box.
 
         Raises:
-            ValueError: an observation outside the space of the model (value and space are named), wrong shapes, or
-                missing rewards.
+            ValueError: an observation outside the space of the model (value and space are named), wrong shapes,
+                missing rewards, a reward that is not in the model's reward table, or an episode that goes on longer
+                than a model with `position_embedding="env_time"` has times for.
         """
         inputs = state.next_inputs(to_numpy(observations), rewards, dones)
         rows = np.arange(state.batch_size)
@@ -138,7 +131,6 @@ class ActingMixin:
                 full = np.flatnonzero(state.cache.lengths >= state.context_length * self.config.tokens_per_step)
                 if full.size:
                     self._fill(state, full, np.full(len(full), state.refill_keep))
-            inputs = {name: value[:, None] for name, value in inputs.items()}
             logits = self._append(state, inputs)
         actions = self.head.draw(logits, state.temperature, state.seed, state.row_ids, state.draws)
         state.remember(rows, inputs)
@@ -161,8 +153,8 @@ class ActingMixin:
         lengths are several calls.
 
         Raises:
-            ValueError: values outside the spaces, wrong shapes, or a row that has acted and not yet been told what
-                its last action earned.
+            ValueError: values outside the spaces (or, as in `act`, unknown rewards and times), wrong shapes, or a row
+                that has acted and not yet been told what its last action earned.
         """
         rows = np.arange(state.batch_size) if rows is None else state.checked_rows(rows)
         dones = to_numpy(dones)
@@ -173,7 +165,7 @@ class ActingMixin:
             return
         observations = state.observation_space.checked(to_numpy(observations), "observations", leading)
         actions = state.action_space.checked(to_numpy(actions), "actions", leading)
-        rewards, dones = checked_rewards(rewards, leading), checked_dones(dones, leading)
+        rewards, dones = state.checked_rewards(rewards, leading), checked_dones(dones, leading)
         pending = rows[(state.steps[rows] > 0) & ~state.outcome_known[rows]]
         if pending.size:
             raise ValueError(
@@ -185,11 +177,11 @@ class ActingMixin:
             return np.concatenate([last[rows, None], values[:, :-1]], axis=1)
 
         inputs = state.with_predecessor(
+            rows,
             observations,
             previous(state.last_actions, actions),
             previous(state.last_rewards, rewards),
             previous(state.last_dones, dones),
-            state.steps[rows, None] + np.arange(leading[1]),
         )
         with self._acting():
             if state.overflow == "slide":
@@ -229,7 +221,7 @@ class ActingMixin:
             num_steps * per_step, self.device, rows=rows, additive_dtype=self.trunk.dtype if eager else None
         )
         positions = None
-        if (before != before[0]).any():
+        if self.config.position_embedding == "trunk" and (before != before[0]).any():
             positions = torch.from_numpy(before[:, None] // per_step + np.arange(num_steps)).to(self.device)
         return self._forward(state, inputs, attention_mask=mask, position_ids=positions)
 

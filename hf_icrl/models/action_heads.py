@@ -12,8 +12,18 @@ UNSUPERVISED = -100
 _LOG_STD_RANGE = (-5.0, 2.0)
 
 
-def _per_item(total, count, num_items):
-    """A summed loss divided by the number of items; an empty batch gives 0, not NaN."""
+def _per_item(losses, supervised, num_items, weights):
+    """Losses (B, T, ...) summed, weighted by step, and divided by the number of items; an empty batch gives 0, not NaN.
+
+    Args:
+        supervised (`torch.Tensor`): bool, shaped like `losses`, which are 0 elsewhere.
+        num_items (`int` or `torch.Tensor`, *optional*): by default how many are supervised.
+        weights (`torch.Tensor`, *optional*): (B, T).
+    """
+    if weights is not None:
+        weights = weights.to(device=losses.device, dtype=losses.dtype)
+        losses = losses * weights.reshape(*weights.shape, *(1,) * (losses.dim() - weights.dim()))
+    total, count = losses.sum(), supervised.sum()
     if num_items is None:
         return total / count.clamp(min=1)
     if torch.is_tensor(num_items):
@@ -28,24 +38,28 @@ class CategoricalHead(nn.Module):
     Args:
         action (`SpaceSpec`): a Discrete.
         hidden_size (`int`): of the trunk.
+        label_smoothing (`float`): the share of the target that is spread evenly over all actions.
     """
 
-    def __init__(self, action, hidden_size):
+    def __init__(self, action, hidden_size, label_smoothing=0.0):
         super().__init__()
-        self.num_actions = action.sizes[0]
+        self.num_actions, self.label_smoothing = action.sizes[0], label_smoothing
         self.projection = nn.Linear(hidden_size, self.num_actions)
 
     def forward(self, hidden_states):
         return self.projection(hidden_states)
 
-    def loss(self, logits, labels, num_items=None):
-        """Cross-entropy summed over supervised steps and divided by `num_items`, or by their number."""
-        labels = labels.reshape(-1).to(logits.device)
-        supervised = labels != UNSUPERVISED
-        total = nn.functional.cross_entropy(
-            logits.reshape(-1, self.num_actions).float(), labels, ignore_index=UNSUPERVISED, reduction="sum"
+    def loss(self, logits, labels, num_items=None, weights=None):
+        """Cross-entropy, weighted by step, summed over supervised steps, divided by `num_items` or by their number."""
+        labels = labels.to(logits.device)
+        losses = nn.functional.cross_entropy(
+            logits.reshape(-1, self.num_actions).float(),
+            labels.reshape(-1),
+            ignore_index=UNSUPERVISED,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
         )
-        return _per_item(total, supervised.sum(), num_items)
+        return _per_item(losses.view(labels.shape), labels != UNSUPERVISED, num_items, weights)
 
     def draw(self, logits, temperature, seed, row_ids, draws):
         """Actions for `logits`, float32 NumPy (rows, actions), as int64 (rows,); noise keyed as in `counter_noise`."""
@@ -89,11 +103,11 @@ class DeterministicHead(_BoxHead):
     def __init__(self, action, hidden_size):
         super().__init__(action, hidden_size, 1)
 
-    def loss(self, logits, labels, num_items=None):
-        """Squared error summed over supervised numbers and divided by `num_items`, or by their count."""
+    def loss(self, logits, labels, num_items=None, weights=None):
+        """Squared error, weighted by step, summed over supervised numbers, divided by `num_items` or their count."""
         target, supervised = self._targets(labels, logits)
         error = (logits.float() - target).square()
-        return _per_item(error.masked_fill(~supervised, 0.0).sum(), supervised.sum(), num_items)
+        return _per_item(error.masked_fill(~supervised, 0.0), supervised, num_items, weights)
 
     def draw(self, logits, temperature, seed, row_ids, draws):
         """Actions for `logits`, float32 NumPy (rows, numbers), as float32 (rows, *shape)."""
@@ -106,13 +120,13 @@ class GaussianHead(_BoxHead):
     def __init__(self, action, hidden_size):
         super().__init__(action, hidden_size, 2)
 
-    def loss(self, logits, labels, num_items=None):
-        """Negative log likelihood summed over supervised numbers, divided by `num_items` or their count."""
+    def loss(self, logits, labels, num_items=None, weights=None):
+        """Negative log likelihood, weighted and summed likewise, divided by `num_items` or the count of numbers."""
         target, supervised = self._targets(labels, logits)
         mean, log_std = logits.float().chunk(2, dim=-1)
         log_std = log_std.clamp(*_LOG_STD_RANGE)
         loss = 0.5 * ((target - mean) / log_std.exp()).square() + log_std + 0.5 * np.log(2 * np.pi)
-        return _per_item(loss.masked_fill(~supervised, 0.0).sum(), supervised.sum(), num_items)
+        return _per_item(loss.masked_fill(~supervised, 0.0), supervised, num_items, weights)
 
     def draw(self, logits, temperature, seed, row_ids, draws):
         """Actions for `logits`, float32 NumPy (rows, 2 * numbers), as float32 (rows, *shape)."""
@@ -121,4 +135,10 @@ class GaussianHead(_BoxHead):
         return self._actions(mean + std * normals(seed, row_ids, draws, mean.shape[1]))
 
 
-ACTION_HEADS = {"categorical": CategoricalHead, "gaussian": GaussianHead, "deterministic": DeterministicHead}
+def action_head(config, action):
+    """The head that a config ([`ICRLPreTrainedConfig`], checked) asks for; `action` is its parsed action space."""
+    hidden_size = config.trunk_config.hidden_size
+    kind = config.resolved_action_head
+    if kind == "categorical":
+        return CategoricalHead(action, hidden_size, float(config.label_smoothing))
+    return (GaussianHead if kind == "gaussian" else DeterministicHead)(action, hidden_size)

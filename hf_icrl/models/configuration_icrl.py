@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import logging
 
+from .embedding_rules import check_observation_embedding, check_position_embedding, check_reward_embedding
 from .space_specs import parse_space
 from .trunk_rules import (
     LIBRARY_KEYS,
@@ -45,21 +46,43 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             `"fused"`: one token a step (the sum of observation, previous action, previous reward and episode end).
             `"interleaved"`: three tokens a step (previous action with episode end, previous reward, observation), as
             in Algorithm Distillation (Laskin et al., 2022); three times the cost.
+        position_embedding (`str`, *optional*, defaults to `"trunk"`):
+            What tells the tokens of a context apart besides their content. `"trunk"`: the trunk's own positions
+            (rotary for Llama, a table for GPT-2), counted from the beginning of the context. `"env_time"`: a learned
+            vector for the time inside the episode (steps taken before this one), added to every token of the step,
+            and no other position: to the trunk every step stands at position 0. It tells the model that an episode's
+            end is near and nothing about how old the history is.
+        episode_length (`int`, *optional*):
+            The most steps that an episode has, the horizon: times are 0 to `episode_length - 1`, a later one is an
+            error. Required by and only read with `position_embedding="env_time"`.
         observation_embedding (`str`, *optional*, defaults to `"auto"`):
             `"table"`: one vector a state (Discrete). `"row_col"`: the sum of one vector a factor, for a MultiDiscrete,
-            or for a Discrete that counts the cells of `observation_grid` row by row. `"linear"`: a projection (Box).
-            `"auto"`: linear for Box, row_col for MultiDiscrete and wherever `observation_grid` is given, else table.
+            or for a Discrete that counts the cells of `observation_grid` row by row. `"linear"`: a projection of the
+            numbers of a Box, or of the coordinates of a MultiDiscrete or of a grid. `"fourier"`: a projection of sines
+            and cosines (periods 2, 4, ..., 64) of such coordinates. `"conv"`: a small convolutional encoder, for
+            images. `"auto"`: linear for Box, row_col for MultiDiscrete and wherever `observation_grid` is given, else
+            table. Tables know nothing of coordinates that were never trained on (a larger room); linear and fourier
+            do, as long as `observation_space` has room for them.
         observation_grid (`list[int]`, *optional*):
             The shape of the grid that a Discrete observation counts through, `[rows, columns]` (or more dimensions).
         observation_mean, observation_std (`list[float]`, *optional*):
-            Normalisation of a Box observation, one number an entry (flattened); default 0 and 1, or 0 and 255 for an
-            image, whose numbers then lie in [0, 1].
+            Normalisation for `"linear"`, one number an entry (flattened) or coordinate. Default for a Box 0 and 1, or
+            0 and 255 for an image, whose numbers then lie in [0, 1]; for a coordinate of n values (n - 1) / 2 and
+            n / 2, so that they lie in [-1, 1].
+        reward_embedding (`str`, *optional*, defaults to `"linear"`):
+            `"linear"`: a projection of the number, with a bias, which is all that a reward of 0 (after normalisation)
+            is embedded as. `"table"`: one vector for each of `reward_values`.
+        reward_values (`list[float]`, *optional*):
+            All rewards that there are, increasing, e.g. `[0.0, 1.0]`; any other one is an error. Required by and only
+            read with `reward_embedding="table"`.
         reward_mean, reward_std (`float`, *optional*, defaults to 0 and 1):
-            Normalisation of rewards before they are embedded.
+            Normalisation of rewards before they are projected (`reward_embedding="linear"`).
         action_head (`str`, *optional*, defaults to `"auto"`):
             `"categorical"` for Discrete actions. For Box actions `"gaussian"` (a mean and a standard deviation for
             each number, trained by negative log likelihood) or `"deterministic"` (trained by squared error), both in
             units in which finite bounds are -1 and 1. `"auto"`: categorical or gaussian.
+        label_smoothing (`float`, *optional*, defaults to 0.0):
+            Of the categorical head: the share of the target probability that is spread evenly over all actions.
         temperature (`float`, *optional*, defaults to 1.0):
             How actions are drawn: logits are divided by it (categorical), the standard deviation is multiplied by it
             (gaussian). 0 takes the most probable action. Choose it on validation tasks, never on the held-out ones.
@@ -86,13 +109,18 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     action_space: dict[str, Any] | None = None
     context_length: int = 200
     token_layout: Literal["fused", "interleaved"] = "fused"
-    observation_embedding: Literal["auto", "table", "row_col", "linear"] = "auto"
+    position_embedding: Literal["trunk", "env_time"] = "trunk"
+    episode_length: int | None = None
+    observation_embedding: Literal["auto", "table", "row_col", "linear", "fourier", "conv"] = "auto"
     observation_grid: list[int] | None = None
     observation_mean: list[float | int] | None = None
     observation_std: list[float | int] | None = None
+    reward_embedding: Literal["linear", "table"] = "linear"
+    reward_values: list[float | int] | None = None
     reward_mean: float | int = 0.0
     reward_std: float | int = 1.0
     action_head: Literal["auto", "categorical", "gaussian", "deterministic"] = "auto"
+    label_smoothing: float | int = 0.0
     temperature: float | int = 1.0
     overflow: Literal["refill", "slide"] = "refill"
     refill_keep: int | None = None
@@ -163,43 +191,20 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
                 f"action_space {self.action_space} has the bound -100, which as a label means 'unsupervised', so actions "
                 "on the bound would not be learned: rescale the actions (gymnasium.wrappers.RescaleAction)"
             )
-        embedding, grid = self.resolved_observation_embedding, self.observation_grid
-        fits = {"table": ("Discrete",), "row_col": ("Discrete", "MultiDiscrete"), "linear": ("Box",)}[embedding]
-        if observation.kind not in fits:
-            raise ValueError(
-                f"observation_embedding={embedding!r} embeds {' or '.join(fits)}, but observation_space is "
-                f"{self.observation_space}: use 'auto'"
-            )
-        if grid is not None and (embedding != "row_col" or observation.kind != "Discrete"):
-            raise ValueError(
-                f"observation_grid={grid} describes a Discrete observation embedded as 'row_col', but "
-                f"observation_space is a {observation.kind} embedded as {embedding!r}: leave observation_grid out"
-            )
-        if embedding == "row_col" and observation.kind == "Discrete":
-            if grid is None:
-                raise ValueError(
-                    f"observation_embedding='row_col' of {self.observation_space} needs observation_grid, e.g. [9, 9]"
-                )
-            if min(grid, default=0) < 1 or math.prod(grid) != observation.sizes[0]:
-                raise ValueError(
-                    f"observation_grid={grid} has {math.prod(grid)} cells, but observation_space has "
-                    f"{observation.sizes[0]} values: they must be equal"
-                )
-        for name in ("observation_mean", "observation_std"):
-            values = getattr(self, name)
-            if values is not None and (observation.kind != "Box" or len(values) != observation.flat_size):
-                raise ValueError(
-                    f"{name} has {len(values)} numbers, but observation_space is {observation.describe()}: "
-                    "give one number for each entry of a Box, or leave it out"
-                )
-        if (self.observation_std is not None and min(self.observation_std) <= 0) or self.reward_std <= 0:
-            raise ValueError(
-                f"observation_std={self.observation_std} and reward_std={self.reward_std} must be above 0"
-            )
+        check_observation_embedding(self, observation)
+        check_reward_embedding(self)
+        check_position_embedding(self)
         if (self.resolved_action_head == "categorical") != action.is_discrete:
             raise ValueError(
                 f"action_head={self.action_head!r} does not fit action_space {self.action_space}: Discrete actions "
                 "need 'categorical', Box actions 'gaussian' or 'deterministic'; 'auto' chooses"
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing}; it must be at least 0 and less than 1")
+        if self.label_smoothing and not action.is_discrete:
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} is of the categorical head, but action_space is a Box: leave "
+                "it out"
             )
 
     def validate_acting(self):
@@ -208,9 +213,14 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             raise ValueError(f"context_length={self.context_length}; it must be at least 1 environment step")
         check_temperature(self.temperature)
         check_refill_keep(self.refill_keep, self.context_length)
+        self.check_trunk(self.overflow)
+
+    def check_trunk(self, overflow):
+        """Raise `ValueError` if the trunk's attention or positions do not fit this overflow policy."""
         num_tokens = self.tokens_per_step * self.context_length
-        check_sliding(sliding_window_of(self.trunk_config), num_tokens, self.overflow)
-        check_positions(self.trunk_config, num_tokens, self.overflow)
+        check_sliding(sliding_window_of(self.trunk_config), num_tokens, overflow)
+        if self.position_embedding == "trunk":
+            check_positions(self.trunk_config, num_tokens, overflow)
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):

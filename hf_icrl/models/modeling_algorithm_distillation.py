@@ -31,11 +31,13 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
         previous_actions,
         previous_rewards,
         previous_dones,
+        episode_times=None,
         attention_mask=None,
         position_ids=None,
         past_key_values=None,
         use_cache=None,
         labels=None,
+        loss_weights=None,
         num_items_in_batch=None,
         output_hidden_states=None,
         output_attentions=None,
@@ -51,14 +53,21 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
             previous_dones (`torch.LongTensor` of shape `(batch, steps)`):
                 1 if that action ended its episode (by termination or truncation), 0 if not, -1 where there is no
                 step before (a history's true start): action and reward are then embedded as "none".
+            episode_times (`torch.LongTensor` of shape `(batch, steps)`, *optional*):
+                Steps taken in the running episode before each action. Required with
+                `position_embedding="env_time"`, an error otherwise.
             attention_mask (`torch.Tensor`, *optional*):
                 `(batch, steps)`, 0 for padding; with a cache `(batch, past + steps)`.
             position_ids (`torch.LongTensor` of shape `(batch, steps)`, *optional*):
-                Positions in steps.
+                Positions in steps; an error with `position_embedding="env_time"`.
             past_key_values (`Cache`, *optional*), use_cache (`bool`, *optional*):
                 As in transformers.
             labels (`torch.Tensor`, shaped like `previous_actions`, *optional*):
                 The actions taken, aligned with the observations (nothing is shifted); -100 where unsupervised.
+            loss_weights (`torch.FloatTensor` of shape `(batch, steps)`, *optional*):
+                What the loss of each step is multiplied by; with mean 1 over the data the loss keeps its scale. (Not
+                called `label_weights`: the Trainer takes every argument with "label" in its name for a label that an
+                evaluation needs.)
             num_items_in_batch (`int` or `torch.Tensor`, *optional*):
                 What the summed loss is divided by (the Trainer counts over gradient accumulation); by default the
                 number of supervised labels here.
@@ -67,16 +76,18 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
             [`ICRLModelOutput`].
 
         Raises:
-            ValueError: an observation, action or label outside the config's spaces.
+            ValueError: an observation, action or label outside the config's spaces, a time or a reward that the
+                model has no vector for, or an argument that would not be read.
         """
-        self.check_inputs(observations, previous_actions, previous_dones, labels)
-        tokens = self.embedding(observations, previous_actions, previous_rewards, previous_dones)
+        steps = (observations, previous_actions, previous_rewards, previous_dones, episode_times)
+        self.check_inputs(*steps, labels)
+        tokens = self.embedding(*steps)
         outputs, hidden_states = self.decode(
             tokens, attention_mask, position_ids, past_key_values, use_cache, output_hidden_states, output_attentions
         )
         logits = self.head(hidden_states)
         return ICRLModelOutput(
-            loss=None if labels is None else self.head.loss(logits, labels, num_items_in_batch),
+            loss=self.loss(logits, labels, num_items_in_batch, loss_weights),
             logits=logits,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,

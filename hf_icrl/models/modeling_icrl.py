@@ -7,8 +7,9 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .acting import ActingMixin
-from .action_heads import ACTION_HEADS, UNSUPERVISED
+from .action_heads import UNSUPERVISED, action_head
 from .configuration_icrl import ICRLPreTrainedConfig
+from .input_checks import check_integers, check_reward_values, check_times
 from .space_specs import parse_space
 from .trajectory_embedding import TrajectoryEmbedding
 
@@ -66,7 +67,7 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         self.embedding = TrajectoryEmbedding(config)
         self.trunk = AutoModel.from_config(config.trunk_config, dtype=config.dtype)
         self.trunk.set_input_embeddings(None)
-        self.head = ACTION_HEADS[config.resolved_action_head](self.action_space, config.trunk_config.hidden_size)
+        self.head = action_head(config, self.action_space)
         if config.dtype is not None:
             self.embedding.to(config.dtype)
             self.head.to(config.dtype)
@@ -91,12 +92,33 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
             tokens (`torch.Tensor`): (batch, steps * tokens_per_step, hidden_size).
             attention_mask (`torch.Tensor`, *optional*): (batch, steps), with a cache (batch, past + steps), 0 for
                 padding; or 4-D in tokens, as transformers' decoders take it.
-            position_ids (`torch.Tensor`, *optional*): (batch, steps), in steps.
+            position_ids (`torch.Tensor`, *optional*): (batch, steps), in steps; not with
+                `position_embedding="env_time"`, where all steps stand at position 0.
 
         Returns:
             the trunk's output, and its hidden states at each step's last token, (batch, steps, hidden_size).
+
+        Raises:
+            ValueError: `position_ids` that would not be read, or an attention implementation that would read equal
+                positions as separate sequences.
         """
         per_step = self.config.tokens_per_step
+        if self.config.position_embedding == "env_time":
+            if position_ids is not None:
+                raise ValueError(
+                    "position_ids were given, but position_embedding='env_time' has no positions of steps"
+                )
+            implementation = str(self.trunk.config._attn_implementation)
+            if "flash" in implementation:
+                raise ValueError(
+                    f"the attention implementation {implementation!r} takes equal positions for the beginnings of "
+                    "separate sequences, and position_embedding='env_time' makes all positions equal: use 'sdpa'"
+                )
+            num_steps = tokens.shape[1] // per_step
+            position_ids = torch.zeros(1, num_steps, dtype=torch.int64, device=tokens.device)
+            if attention_mask is None and past_key_values is None:
+                # Without any mask transformers, too, takes positions that do not count up for packed sequences.
+                attention_mask = torch.ones(tokens.shape[0], num_steps, dtype=torch.int64, device=tokens.device)
         if per_step > 1:
             if attention_mask is not None and attention_mask.dim() == 2:
                 attention_mask = attention_mask.repeat_interleave(per_step, dim=1)
@@ -115,32 +137,53 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         )
         return outputs, outputs.last_hidden_state[:, per_step - 1 :: per_step]
 
-    def check_inputs(self, observations, previous_actions, previous_dones, labels=None):
-        """Raise `ValueError` for integers that the tables of the model do not have, instead of an IndexError inside.
+    def loss(self, logits, labels, num_items_in_batch=None, loss_weights=None):
+        """What the head makes of logits and labels; None without labels. Arguments as in `forward`.
 
-        Only on the CPU: elsewhere looking at the values would stop the device, and in a compiled graph break it.
+        Raises:
+            ValueError: weights without labels (the Trainer's own `label_smoothing_factor` takes the labels away), or
+                of another shape than (batch, steps).
         """
+        if labels is None:
+            if loss_weights is not None:
+                raise ValueError(
+                    "loss_weights were given without labels, so nothing is weighted: give both or neither (for label "
+                    "smoothing use the config's label_smoothing, not the Trainer's label_smoothing_factor)"
+                )
+            return None
+        if loss_weights is not None and loss_weights.shape != labels.shape[:2]:
+            raise ValueError(
+                f"loss_weights have shape {tuple(loss_weights.shape)}, expected one a step: {tuple(labels.shape[:2])}"
+            )
+        return self.head.loss(logits, labels, num_items_in_batch, loss_weights)
+
+    def check_inputs(
+        self, observations, previous_actions, previous_rewards, previous_dones, episode_times=None, labels=None
+    ):
+        """Raise `ValueError` for values that the tables of the model do not have, instead of an IndexError inside.
+
+        Whether `episode_times` are there is always looked at. Values only on the CPU: elsewhere looking at them would
+        stop the device, and in a compiled graph break it.
+        """
+        timed = self.config.position_embedding == "env_time"
+        if timed != (episode_times is not None):
+            raise ValueError(
+                "position_embedding='env_time' needs episode_times, the steps taken in the running episode before each "
+                "step: make the windows with HistoryWindows(..., times=True)"
+                if timed
+                else "episode_times were given, but position_embedding is 'trunk', which does not read them: make the "
+                "windows with HistoryWindows(..., times=False)"
+            )
         if observations.device.type != "cpu" or torch.compiler.is_compiling():
             return
+        known = previous_dones >= 0
         if self.observation_space.is_discrete:
-            _check_range(observations, self.observation_space, "observations")
+            check_integers(observations.numpy(), self.observation_space, "observations")
         if self.action_space.is_discrete:
-            _check_range(previous_actions[previous_dones >= 0], self.action_space, "previous_actions")
+            check_integers(previous_actions[known].numpy(), self.action_space, "previous_actions")
             if labels is not None:
-                _check_range(labels[labels != UNSUPERVISED], self.action_space, "labels")
-
-
-def _check_range(values, space, what):
-    """`values`: (..., *space.shape) of a discrete space."""
-    flat = values.reshape(-1, space.flat_size)
-    if len(flat) == 0:
-        return
-    for i in range(space.flat_size):
-        smallest, largest = (int(bound) for bound in torch.aminmax(flat[:, i]))
-        low, high = int(space.low.reshape(-1)[i]), int(space.high.reshape(-1)[i])
-        if smallest < low or largest > high:
-            raise ValueError(
-                f"{what} have the value {smallest if smallest < low else largest}, which is outside the space that "
-                f"the model was made for: {space.describe()}. Check that the dataset and the model's config belong to "
-                "the same environment"
-            )
+                check_integers(labels[labels != UNSUPERVISED].numpy(), self.action_space, "labels")
+        if timed:
+            check_times(episode_times.numpy(), self.config.episode_length)
+        if self.config.reward_embedding == "table":
+            check_reward_values(previous_rewards[known].double().numpy(), self.config.reward_values)

@@ -3,10 +3,13 @@
 import numpy as np
 import torch
 
+from .input_checks import check_reward_values, check_times
 from .rollout_cache import RolloutCache
 
-_FORMAT = 1
-_INPUTS = ("observations", "previous_actions", "previous_rewards", "previous_dones")
+# 2: states of models with position_embedding="env_time" hold the times of their steps.
+FORMAT = 2
+# What a row carries from step to step.
+_PER_ROW = ("row_ids", "steps", "draws", "last_actions", "last_rewards", "last_dones", "outcome_known")
 
 
 class RolloutState:
@@ -24,10 +27,25 @@ class RolloutState:
         steps (`np.ndarray`): int64 (rows,), steps since the row's history began.
         draws (`np.ndarray`): int64 (rows,), steps of the row, acted and observed, since it was given its id. Unlike
             `steps`, a restart that keeps the id does not set it back, so that no random number is used twice.
+        episode_length (`int | None`): the number of times inside an episode that the model embeds; None: it embeds
+            none, and no times are kept.
+        reward_values (`list[float] | None`): the only rewards that the model embeds; None: it embeds any.
     """
 
     def __init__(
-        self, *, batch_size, seed, row_ids, temperature, overflow, refill_keep, context_length, spaces, cache
+        self,
+        *,
+        batch_size,
+        seed,
+        row_ids,
+        temperature,
+        overflow,
+        refill_keep,
+        context_length,
+        spaces,
+        cache,
+        episode_length=None,
+        reward_values=None,
     ):
         self.batch_size = batch_size
         self.seed = seed
@@ -38,6 +56,7 @@ class RolloutState:
         self.context_length = context_length
         self.observation_space, self.action_space = spaces
         self.cache = cache
+        self.episode_length, self.reward_values = episode_length, reward_values
         self.steps = np.zeros(batch_size, np.int64)
         self.draws = np.zeros(batch_size, np.int64)
         # The last action and, where a history was given rather than acted, what it earned.
@@ -53,6 +72,9 @@ class RolloutState:
             "previous_rewards": np.zeros(window, np.float32),
             "previous_dones": np.zeros(window, np.int64),
         }
+        if episode_length is not None:
+            self.last_times = np.zeros(batch_size, np.int64)  # of the newest step
+            self.inputs["episode_times"] = np.zeros(window, np.int64)
 
     def __repr__(self):
         return (
@@ -100,7 +122,7 @@ class RolloutState:
         """Check what the environments show and say, and add the previous action: the inputs of one step of all rows.
 
         Returns:
-            `dict[str, np.ndarray]`: the model's inputs, each (rows, ...).
+            `dict[str, np.ndarray]`: the model's inputs, each (rows, 1, ...).
         """
         observations = self.observation_space.checked(observations, "observations", (self.batch_size,))
         if (rewards is None) != (dones is None):
@@ -114,27 +136,58 @@ class RolloutState:
                     "and whether it ended the episode"
                 )
         else:
-            rewards = checked_rewards(rewards, (self.batch_size,), self.steps > 0)
+            rewards = self.checked_rewards(rewards, (self.batch_size,), self.steps > 0)
             dones = checked_dones(dones, (self.batch_size,), self.steps > 0)
-        return self.with_predecessor(observations, self.last_actions, rewards, dones, self.steps)
+        step = (observations, self.last_actions, rewards, dones)
+        return self.with_predecessor(np.arange(self.batch_size), *(values[:, None] for values in step))
 
-    def with_predecessor(self, observations, actions, rewards, dones, steps):
-        """The inputs of steps number `steps` with these predecessors; the first step of a history has none."""
-        first = steps == 0
-        return {
+    def with_predecessor(self, rows, observations, actions, rewards, dones):
+        """The inputs of the next T steps of `rows`, from what came before each; a history's first step has nothing.
+
+        Args:
+            rows (`np.ndarray`): int64 (rows,).
+            observations, actions, rewards, dones (`np.ndarray`): (rows, T, ...), the last three of the steps before.
+
+        Raises:
+            ValueError: an episode is longer than the model has times for.
+        """
+        first = self.steps[rows, None] + np.arange(dones.shape[1]) == 0
+        inputs = {
             "observations": observations,
             "previous_actions": np.where(first.reshape(first.shape + (1,) * (actions.ndim - first.ndim)), 0, actions),
             "previous_rewards": np.where(first, np.float32(0), rewards),
             "previous_dones": np.where(first, -1, dones),
         }
+        if self.episode_length is not None:
+            # Counted from where the episode began: here, or (at a negative index) before these steps.
+            index = np.arange(dones.shape[1])
+            begin = np.where(inputs["previous_dones"] != 0, index, -1 - self.last_times[rows, None])
+            inputs["episode_times"] = index - np.maximum.accumulate(begin, axis=1)
+            check_times(inputs["episode_times"], self.episode_length)
+        return inputs
+
+    def checked_rewards(self, rewards, shape, read=True):
+        """Rewards as float32 of this shape, wherever they are `read` (bool of the same shape) finite and embeddable."""
+        rewards = to_numpy(rewards).astype(np.float32)
+        if rewards.shape != shape:
+            raise ValueError(f"rewards have shape {rewards.shape}, expected {shape}")
+        read = np.broadcast_to(read, shape)
+        odd = rewards[~np.isfinite(rewards) & read]
+        if odd.size:
+            raise ValueError(f"rewards must be finite, got {odd[0]}")
+        if self.reward_values is not None:
+            check_reward_values(rewards[read], self.reward_values)
+        return rewards
 
     def remember(self, rows, inputs):
         """Append inputs, each (len(rows), T, ...), to the windows of these rows and count the steps."""
         num_steps = inputs["previous_dones"].shape[1]
         kept = min(num_steps, self.context_length)
         slots = (self.steps[rows, None] + np.arange(num_steps - kept, num_steps)) % self.context_length
-        for name in _INPUTS:
-            self.inputs[name][rows[:, None], slots] = inputs[name][:, num_steps - kept :]
+        for name, values in inputs.items():
+            self.inputs[name][rows[:, None], slots] = values[:, num_steps - kept :]
+        if self.episode_length is not None:
+            self.last_times[rows] = inputs["episode_times"][:, -1]
         self.steps[rows] += num_steps
         self.draws[rows] += num_steps
 
@@ -150,7 +203,7 @@ class RolloutState:
         """
         offset = np.minimum(np.arange(counts.max()), counts[:, None] - 1)
         slots = (self.steps[rows, None] - counts[:, None] + offset) % self.context_length
-        return {name: self.inputs[name][rows[:, None], slots] for name in _INPUTS}
+        return {name: values[rows[:, None], slots] for name, values in self.inputs.items()}
 
     def state_dict(self):
         """Everything, so that `model.load_rollout(state.state_dict())` goes on with the same bits.
@@ -160,7 +213,7 @@ class RolloutState:
         """
         used = int(min(self.cache.lengths.max(), self.cache.num_slots))
         tensors = {f"inputs.{name}": torch.from_numpy(values.copy()) for name, values in self.inputs.items()}
-        for name in ("row_ids", "steps", "draws", "last_actions", "last_rewards", "last_dones", "outcome_known"):
+        for name in self._per_row():
             tensors[name] = torch.from_numpy(getattr(self, name).copy())
         tensors["cache.lengths"] = torch.from_numpy(self.cache.lengths.copy())
         for i, layer in enumerate(self.cache.layers):
@@ -169,10 +222,13 @@ class RolloutState:
                     tensors[f"cache.{i}.{name}"] = getattr(layer, name)[:, :, :used].cpu().contiguous()
         return {**tensors, "metadata": self.metadata()}
 
+    def _per_row(self):
+        return _PER_ROW if self.episode_length is None else (*_PER_ROW, "last_times")
+
     def metadata(self):
         """What stands beside the tensors, fit for JSON."""
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "batch_size": self.batch_size,
             # 64-bit seeds do not survive readers that keep numbers as doubles.
             "seed": str(self.seed),
@@ -180,6 +236,8 @@ class RolloutState:
             "overflow": self.overflow,
             "refill_keep": self.refill_keep,
             "context_length": self.context_length,
+            "episode_length": self.episode_length,
+            "reward_values": None if self.reward_values is None else [float(v) for v in self.reward_values],
             "num_layers": len(self.cache.layers),
             "num_slots": self.cache.num_slots,
             "window": self.cache.window,
@@ -202,9 +260,9 @@ class RolloutState:
                 )
             return value.astype(like.dtype).copy()
 
-        for name in _INPUTS:
-            self.inputs[name] = fetch(f"inputs.{name}", self.inputs[name])
-        for name in ("row_ids", "steps", "draws", "last_actions", "last_rewards", "last_dones", "outcome_known"):
+        for name, values in self.inputs.items():
+            self.inputs[name] = fetch(f"inputs.{name}", values)
+        for name in self._per_row():
             setattr(self, name, fetch(name, getattr(self, name)))
         self.cache.lengths = fetch("cache.lengths", self.cache.lengths)
         for i, layer in enumerate(self.cache.layers):
@@ -217,17 +275,6 @@ class RolloutState:
             layer.lazy_initialization(keys, values)
             layer.keys[:, :, : keys.shape[2]] = keys
             layer.values[:, :, : values.shape[2]] = values
-
-
-def checked_rewards(rewards, shape, read=True):
-    """Rewards as float32 of this shape, finite wherever they are `read` (bool of the same shape)."""
-    rewards = to_numpy(rewards).astype(np.float32)
-    if rewards.shape != shape:
-        raise ValueError(f"rewards have shape {rewards.shape}, expected {shape}")
-    odd = rewards[~np.isfinite(rewards) & read]
-    if odd.size:
-        raise ValueError(f"rewards must be finite, got {odd[0]}")
-    return rewards
 
 
 def checked_dones(dones, shape, read=True):

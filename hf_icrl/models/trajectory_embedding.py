@@ -7,62 +7,29 @@ import numpy as np
 import torch
 from torch import nn
 
+from .observation_embeddings import LinearEmbedding, observation_embedding
 from .space_specs import parse_space
 
 
-class DiscreteEmbedding(nn.Module):
-    """One table for each factor of a discrete space; the vectors of the factors are summed.
+class TableOfRewards(nn.Module):
+    """One vector for each value that a reward can have.
+
+    A projection of the number alone gives the reward 0 nothing but its bias, the same vector at every step; a table
+    gives it a vector of its own.
 
     Args:
-        sizes (`list[int]`): values of each factor.
-        hidden_size (`int`): H.
-        grid (`list[int]`, *optional*): the space is one Discrete that counts through a grid of this shape, last
-            dimension fastest; its coordinates are the factors.
-    """
-
-    def __init__(self, sizes, hidden_size, grid=None):
-        super().__init__()
-        self.grid = grid
-        self.tables = nn.ModuleList(nn.Embedding(size, hidden_size) for size in (grid or sizes))
-
-    def forward(self, values):
-        """Embed integers of shape (B, T), or (B, T, factors), as (B, T, H)."""
-        if self.grid is not None:
-            factors = torch.unravel_index(values, self.grid)
-        elif values.dim() == 2:
-            factors = [values]
-        else:
-            factors = values.unbind(-1)
-        total = self.tables[0](factors[0])
-        for table, factor in zip(self.tables[1:], factors[1:], strict=True):
-            total = total + table(factor)
-        return total
-
-
-class LinearEmbedding(nn.Module):
-    """Normalise the numbers of a Box value and project them.
-
-    Args:
-        mean, std (`np.ndarray`): shape (numbers,), float32. Not tensors: `from_pretrained` builds modules under the
-            meta device, where tensors have no values.
+        values (`list[float]`): the rewards; one that is none of them gets the vector of the nearest.
         hidden_size (`int`): H.
     """
 
-    def __init__(self, mean, std, hidden_size):
+    def __init__(self, values, hidden_size):
         super().__init__()
-        # They come from the config, so they are rebuilt, not saved; None where there is nothing to normalise. What is
-        # the same for all numbers (the thousands of an image) is kept as one.
-        parts = [part[:1] if (part == part[0]).all() else part for part in (mean, std)]
-        self.statistics = None if (mean == 0).all() and (std == 1).all() else [part.tolist() for part in parts]
-        self.projection = nn.Linear(len(mean), hidden_size)
+        self.values = values
+        self.table = nn.Embedding(len(values), hidden_size)
 
-    def forward(self, values):
-        """Embed numbers of shape (B, T, *shape), or flattened (B, T, numbers), as (B, T, H)."""
-        flat = values.flatten(2).to(torch.float32)
-        if self.statistics is not None:
-            mean, std = self.statistics
-            flat = (flat - flat.new_tensor(mean)) / flat.new_tensor(std)
-        return self.projection(flat.to(self.projection.weight.dtype))
+    def forward(self, rewards):
+        """Embed float32 rewards (B, T) as (B, T, H)."""
+        return self.table((rewards[..., None] - rewards.new_tensor(self.values)).abs().argmin(-1))
 
 
 class TrajectoryEmbedding(nn.Module):
@@ -83,13 +50,7 @@ class TrajectoryEmbedding(nn.Module):
         self.interleaved = config.token_layout == "interleaved"
         self.reward_mean, self.reward_std = float(config.reward_mean), float(config.reward_std)
 
-        if config.resolved_observation_embedding == "linear":
-            size, unit = observation.flat_size, 255 if observation.is_image else 1
-            mean, std = config.observation_mean or [0] * size, config.observation_std or [unit] * size
-            self.observation = LinearEmbedding(np.asarray(mean, np.float32), np.asarray(std, np.float32), hidden_size)
-        else:
-            self.observation = DiscreteEmbedding(observation.sizes, hidden_size, config.observation_grid)
-
+        self.observation = observation_embedding(config, observation)
         self.discrete_actions = action.is_discrete
         if action.is_discrete:
             # The last row is "none".
@@ -99,12 +60,18 @@ class TrajectoryEmbedding(nn.Module):
             center, scale = action_units(action)
             self.action = LinearEmbedding(center, scale, hidden_size)
             self.no_action = nn.Embedding(1, hidden_size)
-        self.reward = nn.Linear(1, hidden_size)
+        self.reward_table = config.reward_embedding == "table"
+        if self.reward_table:
+            self.reward = TableOfRewards(config.reward_values, hidden_size)
+        else:
+            self.reward = nn.Linear(1, hidden_size)
         self.no_reward = nn.Embedding(1, hidden_size)
         # Rows: none, the episode went on, the episode ended.
         self.done = nn.Embedding(3, hidden_size)
+        if config.position_embedding == "env_time":
+            self.time = nn.Embedding(config.episode_length, hidden_size)
 
-    def forward(self, observations, previous_actions, previous_rewards, previous_dones):
+    def forward(self, observations, previous_actions, previous_rewards, previous_dones, episode_times=None):
         """Embed.
 
         Args:
@@ -112,6 +79,7 @@ class TrajectoryEmbedding(nn.Module):
             previous_actions (`torch.Tensor`): (B, T) int64 or (B, T, *shape) float32.
             previous_rewards (`torch.Tensor`): (B, T) float32.
             previous_dones (`torch.Tensor`): (B, T) int64: 1 ended, 0 went on, -1 no predecessor.
+            episode_times (`torch.Tensor`): (B, T) int64, with `position_embedding="env_time"` and only then.
 
         Returns:
             `torch.Tensor`: (B, T * P, H).
@@ -121,14 +89,22 @@ class TrajectoryEmbedding(nn.Module):
             action_BTH = self.action(previous_actions.masked_fill(none_BT, self.num_actions))
         else:
             action_BTH = torch.where(none_BT[..., None], self.no_action.weight, self.action(previous_actions))
-        reward_BT1 = ((previous_rewards.to(torch.float32) - self.reward_mean) / self.reward_std)[..., None]
-        reward_BTH = self.reward(reward_BT1.to(self.reward.weight.dtype))
+        previous_rewards = previous_rewards.to(torch.float32)
+        if self.reward_table:
+            reward_BTH = self.reward(previous_rewards)
+        else:
+            reward_BT1 = ((previous_rewards - self.reward_mean) / self.reward_std)[..., None]
+            reward_BTH = self.reward(reward_BT1.to(self.reward.weight.dtype))
         reward_BTH = torch.where(none_BT[..., None], self.no_reward.weight, reward_BTH)
         action_BTH = action_BTH + self.done(previous_dones + 1)
         observation_BTH = self.observation(observations)
-        if not self.interleaved:
-            return observation_BTH + action_BTH + reward_BTH
-        return torch.stack([action_BTH, reward_BTH, observation_BTH], dim=2).flatten(1, 2)
+        if self.interleaved:
+            tokens_BTPH = torch.stack([action_BTH, reward_BTH, observation_BTH], dim=2)
+        else:
+            tokens_BTPH = (observation_BTH + action_BTH + reward_BTH)[:, :, None]
+        if episode_times is not None:
+            tokens_BTPH = tokens_BTPH + self.time(episode_times)[:, :, None]
+        return tokens_BTPH.flatten(1, 2)
 
 
 def action_units(action):

@@ -68,13 +68,18 @@ def make_history():
             return rng.integers(256, size=(*shape, *space.shape), dtype=np.uint8)
         return rng.uniform(space.low, space.high, size=(*shape, *space.shape)).astype(np.float32)
 
+    def rewards(config, shape, rng):
+        if config.reward_embedding == "table":
+            return rng.choice(np.asarray(config.reward_values, np.float32), size=shape)
+        return rng.normal(size=shape).astype(np.float32)
+
     def make(model, rows, steps, seed=0):
         rng = np.random.default_rng(seed)
         shape = (rows, steps)
         return {
             "observations": values(model.observation_space, shape, rng),
             "actions": values(model.action_space, shape, rng),
-            "rewards": rng.normal(size=shape).astype(np.float32),
+            "rewards": rewards(model.config, shape, rng),
             "dones": (rng.random(shape) < 0.2).astype(np.int64),
         }
 
@@ -83,20 +88,27 @@ def make_history():
 
 @pytest.fixture
 def to_batch():
-    """`to_batch(history, begins=True)`: the inputs of `forward`, as tensors; `begins`: step 0 has no predecessor."""
+    """`to_batch(history, begins=True, times=False)`: the inputs of `forward`, as tensors; `begins`: step 0 has no
+    predecessor; `times`: `episode_times` too, counted step by step."""
 
-    def convert(history, begins=True):
+    def convert(history, begins=True, times=False):
         def shift(values, none):
             first = np.full_like(values[:, :1], none)
             return torch.from_numpy(np.concatenate([first, values[:, :-1]], axis=1))
 
         discrete = history["actions"].dtype == np.int64
-        return {
+        batch = {
             "observations": torch.from_numpy(history["observations"]),
             "previous_actions": shift(history["actions"], -1 if discrete and begins else 0),
             "previous_rewards": shift(history["rewards"], 0),
             "previous_dones": shift(history["dones"], -1 if begins else 0),
         }
+        if times:
+            batch["episode_times"] = torch.zeros(history["dones"].shape, dtype=torch.int64)
+            for row, dones in enumerate(history["dones"]):
+                for t in range(1, len(dones)):
+                    batch["episode_times"][row, t] = 0 if dones[t - 1] else batch["episode_times"][row, t - 1] + 1
+        return batch
 
     return convert
 
@@ -108,7 +120,8 @@ def reference_logits(to_batch):
 
     @torch.no_grad()
     def compute(model, history, overflow="refill", keep=None):
-        batch, window = to_batch(history), model.config.context_length
+        batch = to_batch(history, times=model.config.position_embedding == "env_time")
+        window = model.config.context_length
         keep = window // 2 if keep is None else keep
         logits = []
         for t in range(history["dones"].shape[1]):

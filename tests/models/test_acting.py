@@ -12,19 +12,23 @@ from safetensors.torch import load_file, save_file
 
 from hf_icrl.models.action_heads import GaussianHead
 
+ENV_TIME = {"position_embedding": "env_time", "episode_length": 64}  # no episode of these tests is longer
+
 TOLERANCE = 1e-5
+POSITIONS = [pytest.param({}, id="trunk"), pytest.param(ENV_TIME, id="env_time")]
 
 
 def one_row(history, row, start=0, stop=None):
     return {name: values[row : row + 1, start:stop] for name, values in history.items()}
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("layout", ["fused", "interleaved"])
 @pytest.mark.parametrize("trunk", ["llama", "gpt2", "qwen3", "mistral"])
 def test_refill_equals_uncached_forward_over_three_contexts(
-    make_model, make_history, reference_logits, run_cached, trunk, layout
+    make_model, make_history, reference_logits, run_cached, trunk, layout, positions
 ):
-    model = make_model(trunk, token_layout=layout, refill_keep=3)
+    model = make_model(trunk, token_layout=layout, refill_keep=3, **positions)
     history = make_history(model, rows=2, steps=3 * model.config.context_length + 2)
     cached = run_cached(model, model.init_rollout(2), history)
     for row in range(2):
@@ -42,12 +46,13 @@ def test_refill_keeps_as_many_steps_as_told(make_model, make_history, reference_
     assert np.abs(cached[0] - other).max() > 1e-2
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("layout", ["fused", "interleaved"])
 @pytest.mark.parametrize("trunk", ["mistral-slide", "qwen3-slide"])
 def test_slide_equals_uncached_forward_over_the_whole_history(
-    make_model, make_history, reference_logits, run_cached, trunk, layout
+    make_model, make_history, reference_logits, run_cached, trunk, layout, positions
 ):
-    model = make_model(trunk, token_layout=layout, overflow="slide")
+    model = make_model(trunk, token_layout=layout, overflow="slide", **positions)
     # Longer than the ring of slots, so that it wraps.
     history = make_history(model, rows=2, steps=60)
     state = model.init_rollout(2)
@@ -58,14 +63,15 @@ def test_slide_equals_uncached_forward_over_the_whole_history(
         np.testing.assert_allclose(cached[row], expected, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("overflow", ["refill", "slide"])
 @pytest.mark.parametrize("layout", ["fused", "interleaved"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_rows_restarted_at_different_times_are_as_if_alone(
-    make_model, make_history, reference_logits, run_cached, overflow, layout, attention
+    make_model, make_history, reference_logits, run_cached, overflow, layout, attention, positions
 ):
     trunk = "mistral-slide" if overflow == "slide" else "llama"
-    model = make_model(trunk, token_layout=layout, overflow=overflow)
+    model = make_model(trunk, token_layout=layout, overflow=overflow, **positions)
     model.set_attn_implementation(attention)
     steps, restarts = 27, {3: [1], 11: np.array([False, False, True]), 12: [1]}
     history = make_history(model, rows=3, steps=steps)
@@ -87,6 +93,7 @@ def test_any_schedule_of_restarts_and_given_histories_equals_recomputation(
         token_layout=data.draw(st.sampled_from(["fused", "interleaved"])),
         overflow="slide" if slide else "refill",
         context_length=6,
+        **data.draw(st.sampled_from([{}, {**ENV_TIME, "episode_length": 300}])),
         refill_keep=data.draw(st.integers(0, 5), label="keep"),
     )
     rows = 3
@@ -219,9 +226,21 @@ def test_box_actions_stay_within_their_bounds(make_model, make_history, head):
     assert np.ptp(actions[..., 1]) > 1
 
 
-@pytest.mark.parametrize(("observation", "action"), [("multi", "discrete"), ("box", "box"), ("image", "box")])
-def test_other_spaces_cache_exactly_too(make_model, make_history, reference_logits, run_cached, observation, action):
-    model = make_model(observation=observation, action=action)
+@pytest.mark.parametrize(
+    ("observation", "action", "config"),
+    [
+        ("multi", "discrete", {}),
+        ("box", "box", {}),
+        ("image", "box", {}),
+        ("image", "discrete", {"observation_embedding": "conv"}),
+        ("multi", "discrete", {"observation_embedding": "fourier"}),
+        ("discrete", "discrete", {"reward_embedding": "table", "reward_values": [0.0, 0.5, 1.0]}),
+    ],
+)
+def test_other_spaces_and_embeddings_cache_exactly_too(
+    make_model, make_history, reference_logits, run_cached, observation, action, config
+):
+    model = make_model(observation=observation, action=action, **config)
     history = make_history(model, rows=1, steps=20)
     cached = run_cached(model, model.init_rollout(1), history)
     np.testing.assert_allclose(cached[0], reference_logits(model, history), atol=TOLERANCE, rtol=0)
@@ -239,9 +258,10 @@ def test_tensors_lists_and_arrays_are_the_same(make_model):
     assert results[0].dtype == np.int64
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("trunk", ["llama", "mistral-slide"])
-def test_observing_a_history_equals_acting_it(make_model, make_history, run_cached, trunk):
-    model = make_model(trunk, overflow="slide" if "slide" in trunk else "refill")
+def test_observing_a_history_equals_acting_it(make_model, make_history, run_cached, trunk, positions):
+    model = make_model(trunk, overflow="slide" if "slide" in trunk else "refill", **positions)
     history = make_history(model, rows=2, steps=50)
     acted = model.init_rollout(2)
     cached = run_cached(model, acted, history)
@@ -259,9 +279,10 @@ def test_observing_a_history_equals_acting_it(make_model, make_history, run_cach
         model.act(observed, history["observations"][:, 49])
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("trunk", ["llama", "mistral-slide"])
-def test_a_saved_rollout_goes_on_with_the_same_bits(make_model, make_history, run_cached, tmp_path, trunk):
-    model = make_model(trunk, overflow="slide" if "slide" in trunk else "refill")
+def test_a_saved_rollout_goes_on_with_the_same_bits(make_model, make_history, run_cached, tmp_path, trunk, positions):
+    model = make_model(trunk, overflow="slide" if "slide" in trunk else "refill", **positions)
     history = make_history(model, rows=3, steps=40)
     state = model.init_rollout(3, seed=2**63 + 5, row_ids=[4, 2, 8], temperature=0.7)
     run_cached(model, state, {name: values[:, :21] for name, values in history.items()}, restarts={9: [1]})
@@ -288,6 +309,8 @@ def test_a_foreign_or_torn_saved_rollout_is_refused(make_model):
     whole = state.state_dict()
     with pytest.raises(ValueError, match="context_length=8, this model 9"):
         make_model(context_length=9).load_rollout(whole)
+    with pytest.raises(ValueError, match="episode_length=None, this model 64"):
+        make_model(**ENV_TIME).load_rollout(whole)
     with pytest.raises(ValueError, match=r"no tensor 'steps'"):
         model.load_rollout({name: value for name, value in whole.items() if name != "steps"})
     with pytest.raises(ValueError, match="no cache for layer 1"):

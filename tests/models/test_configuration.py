@@ -57,7 +57,30 @@ def test_unknown_arguments_are_refused_with_the_nearest_name(arguments, message)
         ({"observation_space": {**BOX, "low": [0.0] * 3}}, "low has 3 numbers"),
         ({"observation_grid": [8, 9]}, "has 72 cells, but observation_space has 81 values"),
         ({"observation_embedding": "row_col"}, "needs observation_grid"),
-        ({"observation_embedding": "linear"}, "observation_embedding='linear' embeds Box"),
+        ({"observation_embedding": "linear"}, "'linear' of .* needs observation_grid"),
+        ({"observation_embedding": "fourier"}, "'fourier' of .* needs observation_grid"),
+        ({"observation_space": BOX, "observation_embedding": "fourier"}, "'fourier' embeds Discrete or MultiDiscrete"),
+        ({"observation_embedding": "conv"}, "observation_embedding='conv' embeds Box"),
+        ({"observation_space": BOX, "observation_embedding": "conv"}, "'conv' embeds images, Boxes of dtype uint8"),
+        ({"observation_space": {**IMAGE, "shape": [4]}, "observation_embedding": "conv"}, "'conv' embeds images"),
+        (
+            {"observation_space": IMAGE, "observation_embedding": "conv", "observation_mean": [0.0] * 48},
+            "embedded as 'conv', where nothing is normalised",
+        ),
+        (
+            {"observation_grid": [9, 9], "observation_embedding": "linear", "observation_std": [1.0]},
+            "observation_std has 1 numbers, .* give 2",
+        ),
+        ({"position_embedding": "env_time"}, "needs episode_length"),
+        ({"episode_length": 0}, "episode_length=0"),
+        ({"reward_embedding": "table"}, "needs reward_values"),
+        ({"reward_embedding": "table", "reward_values": []}, "needs reward_values"),
+        ({"reward_embedding": "table", "reward_values": [1.0, 0.0]}, "must be finite and increasing"),
+        ({"reward_embedding": "table", "reward_values": [0.0, 1e-6]}, "must be finite and increasing"),
+        ({"reward_embedding": "table", "reward_values": [0.0, math.inf]}, "must be finite and increasing"),
+        ({"reward_embedding": "table", "reward_values": [0, 1], "reward_std": 2.0}, "which looks them up as they are"),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0; it must be at least 0 and less than 1"),
+        ({"label_smoothing": 0.1, "action_space": BOX}, "label_smoothing=0.1 is of the categorical head"),
         ({"observation_embedding": "table", "observation_grid": [9, 9]}, "leave observation_grid out"),
         ({"observation_space": BOX, "observation_mean": [0.0]}, "observation_mean has 1 numbers"),
         ({"observation_mean": [0.0]}, "observation_mean has 1 numbers"),
@@ -155,6 +178,7 @@ def test_auto_choices():
     assert (
         config(observation_space={"type": "MultiDiscrete", "nvec": [9, 9]}).resolved_observation_embedding == "row_col"
     )
+    assert config(observation_space=IMAGE).resolved_observation_embedding == "linear"
     assert config().resolved_action_head == "categorical"
     assert config(action_space=BOX).resolved_action_head == "gaussian"
     assert (config(context_length=9).resolved_refill_keep, config(refill_keep=0).resolved_refill_keep) == (4, 0)
@@ -239,6 +263,26 @@ def test_loading_refuses_misspelt_arguments_and_checks_overrides(tmp_path):
         AlgorithmDistillationConfig.from_pretrained(tmp_path, temprature=0.5)
     with pytest.raises(ValueError, match="refill_keep=200 must be at least 0 and less than context_length=200"):
         AlgorithmDistillationConfig.from_pretrained(tmp_path, refill_keep=200)
+
+
+def test_a_file_of_an_older_version_loads_with_the_defaults(tmp_path):
+    config().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    values = json.loads(path.read_text())
+    for name in ("position_embedding", "episode_length", "reward_embedding", "reward_values", "label_smoothing"):
+        values.pop(name, None)
+    path.write_text(json.dumps(values))
+    loaded = AlgorithmDistillationConfig.from_pretrained(tmp_path)
+    assert loaded.to_dict() == {**config().to_dict(), "auto_map": loaded.auto_map}
+
+
+def test_a_model_without_positions_needs_none_of_its_trunk():
+    """No position is ever read, so their number and kind are of no matter."""
+    arguments = {"position_embedding": "env_time", "episode_length": 20}
+    assert config(trunk_config={"max_position_embeddings": 100}, **arguments).context_length == 200
+    odd = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+    trunk = {**MISTRAL, "sliding_window": 20, "rope_parameters": odd}
+    assert config(trunk_config=trunk, overflow="slide", **arguments).overflow == "slide"
 
 
 def test_a_file_of_a_newer_version_loads_with_a_warning(tmp_path, caplog):
