@@ -38,6 +38,9 @@ class GymnasiumEnv(gym.Env):
             cannot hold, or an environment without time limit when no `horizon` is given.
     """
 
+    # What gymnasium.make lets through; the environment itself then says which of them it has.
+    metadata = {"render_modes": ["human", "rgb_array", "ansi"]}
+
     def __init__(self, env, kwargs=None, horizon=None, render_mode=None, **task):
         recipe = checked_recipe(env, kwargs, horizon)
         self.horizon = recipe["horizon"]

@@ -160,10 +160,10 @@ def build(env, kwargs, horizon, render_mode, task):
     check_not_fixed(kwargs, task)
     parameters = constructor_parameters(env)
     given = {name: value for name, value in task.items() if name in parameters}
+    # Many environments that cannot draw do not take the argument at all.
+    drawing = {} if render_mode is None else {"render_mode": render_mode}
     try:
-        made = gym.make(
-            env, max_episode_steps=horizon, disable_env_checker=True, render_mode=render_mode, **kwargs, **given
-        )
+        made = gym.make(env, max_episode_steps=horizon, disable_env_checker=True, **drawing, **kwargs, **given)
     except Exception as error:
         arguments = "".join(f", {name}={value!r}" for name, value in {**kwargs, **given}.items())
         raise ValueError(f"gymnasium.make({env!r}{arguments}) failed: {type(error).__name__}: {error}") from error
