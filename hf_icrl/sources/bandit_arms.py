@@ -33,8 +33,8 @@ class Arms:
         sizes = present.sum(axis=1)
         starts = np.cumsum(sizes) - sizes
         self._slices = [(int(a), int(b)) for a, b in zip(starts, sizes, strict=True) if b]
-        self._starts = starts
-        self._order = order
+        # Where each place's bandit stands within every slice.
+        self._rank = np.broadcast_to(np.arange(n), present.shape)[present]
         self._place = np.full((n, family.num_actions), -1)
         self._place[self.bandit, self.arm] = np.arange(len(self.arm))
         self._rows = np.arange(n)
@@ -47,39 +47,35 @@ class Arms:
         """The place of one arm of each bandit: int64 `(n,)`."""
         return self._place[self._rows, actions]
 
-    def best(self, scores, ties=None):
+    def best(self, scores, ties=None, time=None):
         """The arm of the highest score of each bandit: int64 `(n,)`.
 
         Args:
             scores (`np.ndarray`, shape `(places,)`): numbers, infinities included.
-            ties (`np.ndarray`, shape `(places,)`, *optional*): which of equal scores wins: the highest of these, which
-                makes the choice uniform if they are random. Without it, the first one wins.
+            ties (`np.ndarray` of uint64, shape `(places,)`, *optional*), time (`int`, *optional*): the streams, and
+                where in them, by which equal scores are told apart at random. Without them the first one wins.
         """
-        n = len(self._rows)
-        winner = np.arange(n)
-        best = scores[:n].copy()
-        best_tie = None if ties is None else ties[:n].copy()
-        for start, size in self._slices[1:]:
-            mine = scores[start : start + size]
-            better = mine > best[:size]
-            if ties is not None:
-                better |= (mine == best[:size]) & (ties[start : start + size] > best_tie[:size])
-                np.copyto(best_tie[:size], ties[start : start + size], where=better)
-            np.maximum(best[:size], mine, out=best[:size])
-            np.copyto(winner[:size], self._rows[:size] + start, where=better)
-        actions = np.empty(n, dtype=np.int64)
-        actions[self._order] = self.arm[winner]
+        hits = self._hits(scores)
+        if len(hits) > len(self._rows):
+            # Of the values that are assigned to one place, NumPy keeps the last.
+            hits = hits[::-1] if ties is None else hits[np.argsort(bits(ties[hits], time), kind="stable")]
+        actions = np.empty(len(self._rows), dtype=np.int64)
+        actions[self.bandit[hits]] = self.arm[hits]
         return actions
 
-    def highest(self, scores):
-        """The highest score of each bandit and how many of its arms have it: two arrays `(n,)`."""
-        n = len(self._rows)
-        best = scores[:n].copy()
+    def ties(self, scores):
+        """Which places have their bandit's highest score, bool `(places,)`, and how many of each bandit: `(n,)`."""
+        hits = self._hits(scores)
+        highest = np.zeros(len(scores), dtype=bool)
+        highest[hits] = True
+        return highest, np.bincount(self.bandit[hits], minlength=len(self._rows))
+
+    def _hits(self, scores):
+        """The places that have their bandit's highest score, ascending."""
+        best = scores[: len(self._rows)].copy()
         for start, size in self._slices[1:]:
             np.maximum(best[:size], scores[start : start + size], out=best[:size])
-        highest = np.empty_like(best)
-        highest[self._order] = best
-        return highest, np.bincount(self.bandit[scores == highest[self.bandit]], minlength=n)
+        return np.flatnonzero(scores == best.take(self._rank))
 
 
 class Payouts:

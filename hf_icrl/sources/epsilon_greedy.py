@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_icrl.checks import checked_number
-from hf_icrl.counter_random import bits, stream_keys, uniforms
+from hf_icrl.counter_random import stream_keys, uniforms
 from hf_icrl.sources.bandit_arms import Arms, Payouts, check_bandit
 from hf_icrl.sources.base import Source
 from hf_icrl.sources.schedules import noise_level
@@ -68,9 +68,9 @@ class _Learners:
         random = uniforms(self.explore, clock.time) < eps
         # Who explores sees equal values, so that the tie is broken among all arms.
         values = np.where(random[arms.bandit], 0.0, self.mean)
-        actions = arms.best(values, bits(self.ties, clock.time))
-        highest, tied = arms.highest(self.mean)
-        greedy = np.where(self.mean[arms.places(actions)] == highest, (1.0 - eps) / tied, 0.0)
+        actions = arms.best(values, self.ties, clock.time)
+        highest, tied = arms.ties(self.mean)
+        greedy = np.where(highest[arms.places(actions)], (1.0 - eps) / tied, 0.0)
         return actions, {"log_probs": np.log(eps / arms.counts + greedy).astype(np.float32)}
 
     def learn(self, transition):

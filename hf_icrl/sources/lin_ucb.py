@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_icrl.checks import checked_bool, checked_number
-from hf_icrl.counter_random import bits
 from hf_icrl.sources.bandit_arms import Arms, observation_space, sees_nothing
 from hf_icrl.sources.base import Source
 
@@ -92,7 +91,7 @@ class _Learners:
         x = self._features(observations)
         theta, inverse = self._of_places(self.theta), self._of_places(self.inverse)
         bound = _dot(theta, x) + self.source.alpha * np.sqrt(_quadratic(inverse, x))
-        return self.arms.best(bound + self.head_start, bits(self.ties, clock.time)), {}
+        return self.arms.best(bound + self.head_start, self.ties, clock.time), {}
 
     def learn(self, transition):
         at = self.arms.places(transition.actions)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_icrl.checks import checked_choice, checked_number
-from hf_icrl.counter_random import bits
 from hf_icrl.sources.bandit_arms import Arms, Payouts, check_bandit
 from hf_icrl.sources.base import Source
 
@@ -68,7 +67,7 @@ class _Learners:
         if self.source.bonus == "log":
             # Every run has pulled once at each step so far.
             factor = np.sqrt(self.source.c * np.log(max(clock.time, 1)))
-        return self.arms.best(self.mean + factor * self.width, bits(self.ties, clock.time)), {}
+        return self.arms.best(self.mean + factor * self.width, self.ties, clock.time), {}
 
     def learn(self, transition):
         at = self.payouts.add(transition.actions, transition.rewards)
