@@ -50,7 +50,7 @@ def outcome(cell, action, has_key, opened, key, door, steps, following, horizon,
     cell = following[cell * grid.NUM_ACTIONS + action]
     takes = (cell == key) & (has_key ^ True)
     opens = (cell == door) & has_key & (opened ^ True)
-    terminated = opens & terminate_at_door
+    terminated = opens if terminate_at_door else opens & False
     truncated = (steps >= horizon - 1) & (terminated ^ True)
     return cell, has_key | takes, opened | opens, takes | opens, terminated, truncated
 

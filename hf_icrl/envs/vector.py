@@ -56,12 +56,14 @@ def same_step_infos(final_observations, ended, final=None, now=None):
     infos = all_slots(now or {})
     if not ended.any():
         return infos
-    final_obs = np.full(len(ended), None, dtype=object)
-    rows = final_observations[ended]
-    final_obs[ended] = np.fromiter(rows, dtype=object, count=len(rows))
+    # By index: mostly few episodes end at once. A new array of objects holds None everywhere.
+    rows = np.flatnonzero(ended)
+    final_obs = np.empty(len(ended), dtype=object)
+    final_obs[rows] = np.fromiter(final_observations[rows], dtype=object, count=len(rows))
     final_info = {}
     for name, value in (final or {}).items():
-        final_info[name] = np.where(ended.reshape(-1, *[1] * (value.ndim - 1)), value, np.zeros_like(value))
+        final_info[name] = np.zeros_like(value)
+        final_info[name][rows] = value[rows]
         final_info[f"_{name}"] = ended.copy()
     return {
         **infos,
