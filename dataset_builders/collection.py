@@ -43,8 +43,9 @@ class Collection:
             offsets = batch["rewards"].offsets.to_numpy()
             rewards = batch["rewards"].values.to_numpy()[: offsets[-1]].astype(np.float64)
             episodes = batch["episode"].to_numpy()
-            total += np.bincount(episodes, np.add.reduceat(rewards, offsets[:-1]), minlength=len(total))
-            count += np.bincount(episodes, minlength=len(count))
+            # What a source strays into after the last episode does not count.
+            total += np.bincount(episodes, np.add.reduceat(rewards, offsets[:-1]), minlength=len(total))[: len(total)]
+            count += np.bincount(episodes, minlength=len(count))[: len(count)]
         return total / count
 
     def __repr__(self):

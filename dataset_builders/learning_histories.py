@@ -92,4 +92,5 @@ class LearningHistories(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, split, shards):
         for shard in shards:
-            yield Key(shard, 0), self.plans[split].table(shard)
+            for place, table in enumerate(self.plans[split].tables(shard, self._output_dir)):
+                yield Key(shard, place), table

@@ -8,14 +8,17 @@ from functools import cached_property
 import hf_icrl
 from hf_icrl.checks import checked_choice, checked_int
 from hf_icrl.dataset_builders.code_digest import code_digest
+from hf_icrl.dataset_builders.one_thread import one_thread
+from hf_icrl.dataset_builders.shard_sizes import default_histories_per_shard
 from hf_icrl.histories.episodes import episodes_table
 from hf_icrl.histories.schema import COLUMNS, element_width, history_features
 from hf_icrl.histories.spaces import check_values, space_to_spec
 from hf_icrl.sources import make_source
+from hf_icrl.sources.scratch import Scratch
 from hf_icrl.tasks import divide_tasks, task_family
 
-# About how many steps a shard has: enough to batch many histories, small enough to lose little when interrupted.
-STEPS_PER_SHARD = 2**18
+# About how many steps are turned into Arrow at a time, which bounds the memory that this takes.
+STEPS_PER_RECORD_BATCH = 2**20
 # Which tasks histories may be collected on. There is no "validation": those tasks are for rollouts.
 TASK_SETS = ("train", "held_out")
 
@@ -75,7 +78,9 @@ class CollectionPlan:
                 f"{streams} histories at once: use a multiple of {streams}"
             )
         if histories_per_shard is None:
-            histories_per_shard = max(1, STEPS_PER_SHARD // (len(self.keep) * self.family.horizon * streams)) * streams
+            histories_per_shard = default_histories_per_shard(
+                self.source, self.num_histories, len(self.keep) * self.family.horizon, self._row_and_step_bytes()[1]
+            )
         self.histories_per_shard = checked_int(histories_per_shard, "histories_per_shard", 1)
         if self.histories_per_shard % streams:
             raise ValueError(
@@ -155,24 +160,35 @@ class CollectionPlan:
         """The `datasets.Features` of the collection."""
         return history_features(*self.spaces.values(), task_example=self.tasks[0], optional=self.columns)
 
-    def table(self, shard):
-        """Generate the histories of a shard: a `pyarrow.Table` of episodes."""
+    def tables(self, shard, scratch):
+        """Generate the histories of a shard: `pyarrow.Table`s of consecutive episodes, one record batch each.
+
+        Args:
+            shard (`int`): which.
+            scratch (`str` or `Path`): a folder on a disk with room for the recording, if it is large.
+        """
         ids = self.histories_of(shard)
         tasks = [self.task_of(h) for h in ids]
-        batch = self.source.generate(
-            self.family, tasks, list(ids), self.episodes, self.seed, columns=self.columns, keep=self.keep
-        )
-        check_values(batch.observations, self.spaces["observation_space"], f"observations of {self.source.name}")
-        check_values(batch.actions, self.spaces["action_space"], f"actions of {self.source.name}")
-        return episodes_table(
-            batch, self.features, env_id=self.family.env_id, source=self.source.name, split=self.split
-        )
+        with Scratch(scratch) as room, one_thread(self.source):
+            batch = self.source.generate(
+                self.family, tasks, list(ids), self.episodes, self.seed, columns=self.columns, keep=self.keep
+            )
+        for part in batch.parts(STEPS_PER_RECORD_BATCH):
+            check_values(part.observations, self.spaces["observation_space"], f"observations of {self.source.name}")
+            check_values(part.actions, self.spaces["action_space"], f"actions of {self.source.name}")
+            yield episodes_table(
+                part, self.features, env_id=self.family.env_id, source=self.source.name, split=self.split
+            )
+            room.release()
 
     def max_bytes(self):
         """About how many bytes the shards take if no episode ends before the horizon."""
-        schema = self.features.arrow_schema
-        step, row = 0, 0
-        for field in schema:
+        row, step = self._row_and_step_bytes()
+        return self.max_transitions * step + self.num_histories * len(self.keep) * row
+
+    def _row_and_step_bytes(self):
+        row, step = 0, 0
+        for field in self.features.arrow_schema:
             if field.name in ("env_id", "source", "split"):
                 row += 4 + len({"env_id": self.family.env_id, "source": self.source.name}.get(field.name, self.split))
             elif field.name == "task":
@@ -182,7 +198,7 @@ class CollectionPlan:
             elif field.name not in ("terminated", "truncated"):
                 row += 4
                 step += _bytes(field.type.value_type)
-        return self.max_transitions * step + self.num_histories * len(self.keep) * row
+        return row, step
 
     def info(self, num_transitions, num_bytes, command):
         """What `history_info.json` says."""

@@ -7,6 +7,7 @@ Each is written whole or not at all.
 
 import json
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,13 +25,15 @@ def shard_name(shard, num_shards):
 
 
 def write_shard(plan, folder, shard):
-    """Generate a shard and write it, one record batch; atomic."""
-    table = plan.table(shard)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    with atomic_file(Path(folder) / shard_name(shard, plan.num_shards), "wb") as file:
-        file.write(sink.getvalue())
+    """Generate a shard and write it, a record batch at a time; atomic."""
+    tables = plan.tables(shard, folder)
+    first = next(tables)  # all is generated before the file is begun
+    with (
+        atomic_file(Path(folder) / shard_name(shard, plan.num_shards), "wb") as file,
+        pa.ipc.new_stream(file, first.schema) as writer,
+    ):
+        for table in chain([first], tables):
+            writer.write_table(table)
 
 
 def missing_shards(plan, folder):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # Enough points for a picture; longer curves are thinned by averaging neighbours.
 _POINTS = 200
@@ -38,6 +39,8 @@ def source_curve(plan, paths):
     for path in paths:
         with pa.memory_map(str(path)) as source:
             for batch in pa.ipc.open_stream(source):
+                if plan.source.stray_steps:
+                    batch = batch.filter(pc.less(batch["episode"], len(plan.keep)))
                 if not batch.num_rows:
                     continue
                 offsets = batch["rewards"].offsets.to_numpy()

@@ -5,6 +5,7 @@ import signal
 from contextlib import suppress
 from multiprocessing.connection import wait
 
+from hf_icrl.dataset_builders.one_thread import one_thread_in_new_processes
 from hf_icrl.dataset_builders.shards import write_shard
 
 
@@ -30,7 +31,8 @@ def write_shards(plan, folder, shards, num_proc):
             receiver, sender = context.Pipe(duplex=False)
             mine = shards[rank::num_proc]
             process = context.Process(target=_work, args=(plan, folder, mine, sender), daemon=True)
-            process.start()
+            with one_thread_in_new_processes():
+                process.start()
             sender.close()
             workers[receiver] = (process, len(mine))
         while workers:

@@ -53,6 +53,7 @@ class StableBaselines3(Source):
 
     name = "stable_baselines3"
     uses_torch = True
+    side_by_side = False
 
     def __post_init__(self):
         self.num_envs = checked_int(self.num_envs, "num_envs", 1)

@@ -1,6 +1,6 @@
 """What runs and their recorder hand each other: the clock, one transition of all runs, and the finished histories."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,24 @@ class HistoryBatch:
     next_observations: np.ndarray
     lengths: np.ndarray
     optional: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def parts(self, steps):
+        """Cut into batches of consecutive histories, views of about `steps` steps each, but of at least one history."""
+        per_step = [f.name for f in fields(self) if f.name not in ("history_ids", "tasks", "lengths", "optional")]
+        ends = np.cumsum(self.lengths)
+        first = 0
+        while first < len(ends):
+            done = ends[first] - self.lengths[first]
+            last = max(first + 1, int(np.searchsorted(ends, done + steps, side="right")))
+            rows, longest = slice(first, last), int(self.lengths[first:last].max())
+            yield HistoryBatch(
+                self.history_ids[rows],
+                self.tasks[rows],
+                **{name: getattr(self, name)[rows, :longest] for name in per_step},
+                lengths=self.lengths[rows],
+                optional={name: array[rows, :longest] for name, array in self.optional.items()},
+            )
+            first = last
 
 
 @dataclass
