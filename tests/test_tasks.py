@@ -59,11 +59,28 @@ def test_the_environment_id_names_the_family_too():
     assert a.env_kwargs == b.env_kwargs
 
 
-@given(room_kwargs)
+more_kwargs = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"observation_size": st.integers(6, 9), "permuted": st.booleans()}),
+    st.just({"permuted": True, "goal": [1, 1]}),
+    st.fixed_dictionaries(
+        {
+            "word_length": st.just(2),
+            "words": st.sampled_from(["train", "sliced", "all", [3, 1]]),
+            "words_seed": st.integers(0, 9),
+            "words_split": st.just("random"),
+            "permuted": st.booleans(),
+        }
+    ),
+)
+
+
+@given(st.builds(lambda a, b: {**a, **b}, room_kwargs, more_kwargs))
 def test_kwargs_and_tasks_survive_json_and_rebuild_the_family(kwargs):
     family = task_family("dark_room", **kwargs)
     again = task_family(family.name, **json.loads(json.dumps(family.env_kwargs)))
     assert again.env_kwargs == family.env_kwargs
+    assert again.num_actions == family.num_actions
     assert again.tasks() == json.loads(json.dumps(family.tasks()))
 
 
