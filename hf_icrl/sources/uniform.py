@@ -11,12 +11,12 @@ from hf_icrl.sources.random_actions import RandomActions
 
 @dataclass
 class UniformRandom(Source):
-    """Draws every action uniformly: among those that the task has, or within the bounds of a `Box`.
+    """Draws every action uniformly: among those that the task has, or each of its numbers within its bounds.
 
-    Offers `log_probs`; for a `Box` they are log densities.
+    Offers `log_probs`; for a `Box` of float actions they are log densities.
 
     Raises:
-        ValueError: on `generate`, if a bound of the actions is infinite, or they are neither discrete nor a `Box`.
+        ValueError: on `generate`, if the actions are no `Discrete`, `MultiDiscrete` or `Box`, or a bound is infinite.
     """
 
     name = "uniform"
@@ -28,7 +28,7 @@ class UniformRandom(Source):
     def begin(self, family, tasks, history_ids, seed):
         if family.num_actions is not None:
             return _Discrete(family, tasks, history_ids, seed)
-        return _Continuous(family, tasks, history_ids, seed)
+        return _Several(family, tasks, history_ids, seed)
 
 
 class _Discrete:
@@ -44,30 +44,37 @@ class _Discrete:
         """Nothing is learned."""
 
 
-class _Continuous:
+class _Several:
+    """Actions of several numbers, each drawn on its own."""
+
     def __init__(self, family, tasks, history_ids, seed):
-        from gymnasium.spaces import Box
+        from gymnasium.spaces import Box, MultiDiscrete
 
         envs = family.make_vec(tasks[:1])
         space = envs.single_action_space
         envs.close()
-        if not isinstance(space, Box):
-            raise ValueError(f"uniform draws discrete actions or those of a Box, but {family!r} has {space}")
-        if not space.is_bounded():
-            raise ValueError(f"uniform needs actions with finite bounds, but {family!r} has {space}")
-        self.space = space
-        self.low = space.low.astype(np.float64)
-        self.width = space.high.astype(np.float64) - self.low
+        if isinstance(space, MultiDiscrete):
+            self.low, width = space.start, space.nvec
+        elif isinstance(space, Box):
+            if not space.is_bounded():
+                raise ValueError(f"uniform needs actions with finite bounds, but {family!r} has {space}")
+            self.low = space.low.astype(np.float64)
+            width = space.high - self.low
+        else:
+            raise ValueError(f"uniform draws Discrete, MultiDiscrete and Box actions, but {family!r} has {space}")
+        self.whole = space.dtype.kind in "iu"
+        # The whole numbers of a Box include its upper bound.
+        self.width = (width + 1 if self.whole and isinstance(space, Box) else width).astype(np.float64)
+        self.dtype = space.dtype
         self.numbers = np.arange(self.low.size).reshape(self.low.shape)
-        keys = stream_keys(seed, "uniform/act", history_ids)
-        self.keys = keys.reshape(-1, *[1] * self.low.ndim)
+        self.keys = stream_keys(seed, "uniform/act", history_ids).reshape(-1, *[1] * self.low.ndim)
         self.log_probs = np.full(len(tasks), -np.log(self.width).sum(), dtype=np.float32)
 
     def act(self, observations, clock):
-        u = uniforms(self.keys, clock.time * self.low.size + self.numbers)
-        actions = (self.low + self.width * u).astype(self.space.dtype)
-        # Rounding to float32 may go up to the bound; no further.
-        return np.minimum(actions, self.space.high), {"log_probs": self.log_probs}
+        steps = self.width * uniforms(self.keys, clock.time * self.low.size + self.numbers)
+        if self.whole:
+            steps = np.floor(steps)
+        return (self.low + steps).astype(self.dtype), {"log_probs": self.log_probs}
 
     def learn(self, transition):
         """Nothing is learned."""
