@@ -13,7 +13,7 @@ from hf_icrl.naming import check_names, nearest
 class BanditFamily(TaskFamily):
     """Base of the bandit families; all of them are infinite. The demonstrator pulls the best arm.
 
-    A subclass sets `entry` and `example` and defines `values`, `_checked` and what `TaskFamily` asks for.
+    A subclass sets `entry` and `example` and defines the abstract methods and what `TaskFamily` asks for.
 
     Attributes:
         entry (`str`): the name of a task's one entry.
@@ -30,6 +30,10 @@ class BanditFamily(TaskFamily):
     @abstractmethod
     def _checked(self, value):
         """A task's entry as a float64 array, or `ValueError`."""
+
+    @abstractmethod
+    def _stacked(self, tasks):
+        """The entries of checked tasks as one array; see `task_array`."""
 
     def check_task(self, task):
         """Raise `ValueError` unless `task` is a dict with the one entry that the environment takes."""

@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -132,6 +133,6 @@ def _hull_perimeter(points):
             ):
                 chain.pop()
             chain.append((x, y))
-        return sum(math.dist(a, b) for a, b in zip(chain, chain[1:], strict=False))
+        return sum(math.dist(a, b) for a, b in pairwise(chain))
 
     return half(points) + half(points[::-1])
