@@ -28,7 +28,7 @@ def code_files():
     package = Path(hf_icrl.__file__).parent
     files = (path for pattern in _CODE for path in package.glob(pattern))
     chosen = [path for path in files if path.relative_to(package).as_posix() not in _NO_BITS]
-    return [*sorted(chosen), Path(__file__).parent / "plan.py"]
+    return [*sorted(chosen), *(Path(__file__).parent / name for name in ("one_thread.py", "plan.py"))]
 
 
 def code_digest(*classes):

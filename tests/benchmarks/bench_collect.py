@@ -1,40 +1,100 @@
-"""Transitions per second that `collect` generates and writes to disk, and bytes per transition.
+"""Transitions per second that `collect` generates and writes to disk, learning included, and bytes per transition.
+
+Beside them stands one learner at a time: a Python loop over the environment, with a table or arrays of its own. On a
+machine that others use, too, look at the second figure: transitions per second of processor time, of all processes.
 
 python tests/benchmarks/bench_collect.py
 """
 
 import argparse
+import os
+import resource
 import tempfile
 import time
 
+import numpy as np
+
 import hf_icrl
+
+WORDS = {"word_length": 3, "words": "train", "terminate_on_goal": True}
+# Name -> the arguments of `collect`; episodes as published.
+CASES = {
+    "dark_room, noise_curriculum": {"family": "dark_room", "source": "noise_curriculum", "episodes": 200},
+    "dark_room, q_learning": {"family": "dark_room", "source": "q_learning", "episodes": 200},
+    "dark_room words, q_learning": {
+        "family": "dark_room",
+        "env_kwargs": WORDS,
+        "source": "q_learning",
+        "episodes": 200,
+    },
+}
+
+
+def q_learning_one_at_a_time(env_kwargs, histories, episodes=200):
+    """Transitions per second of a plain tabular Q-learner in a scalar environment; nothing is recorded."""
+    family = hf_icrl.task_family("dark_room", **env_kwargs)
+    steps, start = 0, time.perf_counter()
+    for history in range(histories):
+        rng = np.random.default_rng(history)
+        env = family.make(family.tasks()[history % len(family.tasks())])
+        q = rng.random((env.observation_space.n, family.num_actions))
+        env.reset(seed=history)
+        for episode in range(episodes):
+            eps = max(0.0, 1 - episode / (0.9 * episodes))
+            state, _ = env.reset()
+            terminated = truncated = False
+            while not (terminated or truncated):
+                action = rng.integers(family.num_actions) if rng.random() < eps else q[state].argmax()
+                following, reward, terminated, truncated, _ = env.step(action)
+                target = reward + 0.6238 * q[following].max() * (not terminated)
+                q[state, action] += 0.9933 * (target - q[state, action])
+                state = following
+                steps += 1
+    return steps / (time.perf_counter() - start)
+
+
+def collected(case, histories_per_task, num_proc, folder):
+    """(info, seconds of wall clock, seconds of processor time of all processes)."""
+    before = _processor_time()
+    start = time.perf_counter()
+    collection = hf_icrl.collect(
+        **case, output_dir=folder, histories_per_task=histories_per_task, num_proc=num_proc, progress=False
+    )
+    return collection.info, time.perf_counter() - start, _processor_time() - before
+
+
+def _processor_time():
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in usage)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--histories_per_task", type=int, default=100)
-    parser.add_argument("--episodes", type=int, default=100)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--histories_per_task", type=int, default=64)
     parser.add_argument("--num_proc", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeat", type=int, default=3, help="the best of so many is shown")
+    parser.add_argument("--only", choices=CASES, nargs="+", default=list(CASES))
     args = parser.parse_args()
-    for source in ("noise_curriculum", "q_learning"):
+    print(f"load at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(
+        f"{'environment, source':<30}{'processes':>10}{'transitions':>13}{'per s':>12}{'per CPU s':>12}{'bytes each':>12}"
+    )
+    for name in args.only:
         for num_proc in args.num_proc:
-            with tempfile.TemporaryDirectory() as folder:
-                start = time.perf_counter()
-                collection = hf_icrl.collect(
-                    "dark_room",
-                    source,
-                    output_dir=f"{folder}/dataset",
-                    histories_per_task=args.histories_per_task,
-                    episodes=args.episodes,
-                    num_proc=num_proc,
-                    progress=False,
-                )
-                seconds = time.perf_counter() - start
-            transitions, size = collection.info["num_transitions"], collection.info["num_bytes"]
+            runs = []
+            for _ in range(args.repeat):
+                with tempfile.TemporaryDirectory() as folder:
+                    runs.append(collected(CASES[name], args.histories_per_task, num_proc, f"{folder}/dataset"))
+            steps = runs[0][0]["num_transitions"]
+            wall, processor = min(run[1] for run in runs), min(run[2] for run in runs)
+            size = runs[0][0]["num_bytes"] / steps
             print(
-                f"{source}, {num_proc} process(es): {transitions:,} transitions in {seconds:.1f} s = "
-                f"{transitions / seconds:,.0f} transitions/s to disk, {size / transitions:.1f} bytes per transition"
+                f"{name:<30}{num_proc:>10}{steps:>13,}{steps / wall:>12,.0f}{steps / processor:>12,.0f}{size:>12.1f}"
             )
+    for name, env_kwargs in (("dark_room", {}), ("dark_room words", WORDS)):
+        speed = max(q_learning_one_at_a_time(env_kwargs, histories=2) for _ in range(args.repeat))
+        print(f"{name + ', q_learning':<30}{'loop':>10}{'':>13}{speed:>12,.0f}")
+    print(f"load at the end: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

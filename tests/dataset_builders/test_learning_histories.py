@@ -106,7 +106,7 @@ def test_edited_code_gets_fresh_data(tmp_path):
 
     first = run()
     drawing = tmp_path / "hf_icrl" / "envs" / "drawing.py"
-    drawing.write_text(drawing.read_text().replace("_GOAL = (250, 190, 70)", "_GOAL = (0, 255, 0)"))
+    drawing.write_text(drawing.read_text().replace("GOLD = (250, 190, 70)", "GOLD = (0, 255, 0)"))
     assert "(0, 255, 0)" in drawing.read_text()
     assert run() == first, "a colour decides no bit of a history"
     source = tmp_path / "hf_icrl" / "sources" / "noise_curriculum.py"
