@@ -23,6 +23,17 @@ class A2C(Source):
     Each learner acts in `num_envs` copies of its task's environment, and each copy's life is one history: they are
     recorded in parallel, so a history of T steps belongs to a learner that has seen `num_envs * T` steps.
 
+    The defaults are the constants published for the A3C histories of DarkRoom of an open reproduction of algorithm
+    distillation (A3C + Decision Transformer). Measured on 57 goals of the 9 x 9 room with `terminate_on_goal`, in which
+    random actions reach the goal in 0.12 of the episodes: the share of the last tenth of the histories that does.
+
+    - published, 4000 episodes, on average 404 k steps per learner: 0.98, on every goal above 0.95;
+    - `learning_rate=1e-3`, 1000 episodes, 80 k steps: 0.99, the worst goal 0.99;
+    - quick, `learning_rate=3e-3`, 300 episodes, 25 k steps: 0.99, the worst goal 0.97.
+
+    The learners of one call stand in one stack, so many of them at once cost little more than one (per core, 29 learners
+    make 8 times as many steps a second as one): give `collect` as large a `histories_per_shard` as memory allows.
+
     Args:
         num_envs (`int`, *optional*, defaults to 10): environments of a learner, which is also `streams`.
         rollout (`int`, *optional*, defaults to 10): steps in each environment between two updates.

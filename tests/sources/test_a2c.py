@@ -98,6 +98,19 @@ def test_neighbours_change_no_bit_of_long_lives_either():
         ).all()
 
 
+def test_nor_do_they_with_observations_that_are_numbers():
+    family = task_family("gymnasium", env="CartPole-v1")
+    tasks = family.sample(5, seed=0, vary={"length": [0.3, 0.8]})
+    whole = histories(family, tasks, range(5), 8, learning_rate=0.01)
+    part = histories(family, tasks, [1, 3], 8, learning_rate=0.01)
+    for row, history_id in enumerate(part.history_ids):
+        length = whole.lengths[history_id]
+        assert part.lengths[row] == length
+        assert part.observations[row, :length].tobytes() == whole.observations[history_id, :length].tobytes()
+        mine, theirs = part.optional["log_probs"][row, :length], whole.optional["log_probs"][history_id, :length]
+        assert mine.tobytes() == theirs.tobytes()
+
+
 @pytest.mark.parametrize("gae_lambda", [1.0, 0.9])
 @pytest.mark.parametrize("terminate", [True, False])
 def test_recorded_log_probs_are_those_of_a_plain_learner_in_torch(terminate, gae_lambda):

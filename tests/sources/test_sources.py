@@ -17,6 +17,7 @@ SOURCES = [
     ("noise_curriculum", {"noise": "goal", "schedule": "stepped", "decay_fraction": [0.0, 1.0]}),
     ("noise_curriculum", {"noise": "trips", "eps_start": 0.9, "eps_end": 0.2}),
     ("q_learning", {}),
+    ("a2c", {"num_envs": 1, "rollout": 3, "learning_rate": 0.01}),
 ]
 each_source = pytest.mark.parametrize(("name", "params"), SOURCES, ids=lambda v: str(v) if isinstance(v, str) else "")
 
