@@ -7,6 +7,9 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, SchedulerType
 from transformers.utils.import_utils import is_in_notebook
 
+from hf_icrl.histories.weighting import WEIGHTINGS
+from hf_icrl.naming import check_names
+
 
 @dataclass
 class ICRLConfig(TrainingArguments):
@@ -31,11 +34,14 @@ class ICRLConfig(TrainingArguments):
         eval_episodes (`int`): in-context episodes of a rollout in `evaluate()` and in the report.
         eval_seeds (`int`): how many sampling seeds every task is rolled out with.
         eval_last_episodes (`int`): the score is the mean over this many last episodes (over all, if fewer are played).
+        loss_weighting (`str`): "none", or how `HistoryWindows(weighting=...)` weighs the loss of each step:
+            "improvement" lets the episodes count more in which the source did better than before. `hf-icrl train` makes
+            the windows so; who makes their own gives them the same weighting.
         exact_resume (`bool`): refuse, naming every difference, to resume with arguments, a model or data that would
             not end with the same weights as an uninterrupted run. `False` turns the refusal into a warning.
 
     Raises:
-        ValueError: a count below one, or a combination that cannot keep its promise (`exact_resume` with
+        ValueError: a count below one, an unknown weighting, or a combination that cannot keep its promise (`exact_resume` with
             `ignore_data_skip`; a `hub_strategy` that publishes checkpoints).
     """
 
@@ -58,6 +64,9 @@ class ICRLConfig(TrainingArguments):
     eval_episodes: int = field(default=100, metadata={"help": "In-context episodes per rollout."})
     eval_seeds: int = field(default=10, metadata={"help": "Sampling seeds per task."})
     eval_last_episodes: int = field(default=5, metadata={"help": "Episodes at the end that the score averages."})
+    loss_weighting: str = field(
+        default="none", metadata={"help": "How the loss of each step is weighted: none or improvement."}
+    )
     exact_resume: bool = field(
         default=True, metadata={"help": "Refuse to resume with what would change the final weights."}
     )
@@ -69,6 +78,7 @@ class ICRLConfig(TrainingArguments):
         for name in ("eval_episodes", "eval_seeds", "eval_last_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_names([self.loss_weighting], ("none", *WEIGHTINGS), "loss_weighting")
         if self.ignore_data_skip and self.exact_resume:
             raise ValueError(
                 "ignore_data_skip=True repeats the first windows after a resume, so exact_resume=True cannot be "

@@ -58,8 +58,8 @@ class ICRLTrainer(Trainer):
             held-out tasks for the report at the end, which nothing is chosen on.
 
     Raises:
-        ValueError: tasks without a family; `args` that are no `ICRLConfig`; a report on tasks that the model is
-            chosen on.
+        ValueError: tasks without a family; `args` that are no `ICRLConfig`; a `loss_weighting` that the windows do not
+            have; a report on tasks that the model is chosen on.
         OSError: `output_dir` cannot be written.
     """
 
@@ -96,6 +96,11 @@ class ICRLTrainer(Trainer):
             raise ValueError(
                 f"the task {in_both[0]} is in eval_tasks, on which metric_for_best_model="
                 f"{args.metric_for_best_model!r} chooses the model, and in report_tasks, which nothing may be chosen on"
+            )
+        if args.loss_weighting != "none" and getattr(train_dataset, "weighting", None) != args.loss_weighting:
+            raise ValueError(
+                f"loss_weighting is {args.loss_weighting!r}, but the train_dataset gives no such weights: make it with "
+                f"HistoryWindows(..., weighting={args.loss_weighting!r}), or leave loss_weighting out"
             )
         if args.should_save:
             check_writable(args.output_dir)

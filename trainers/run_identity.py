@@ -123,8 +123,8 @@ def _describe_data(args, dataset):
         return {**described, "workers": args.dataloader_num_workers}
     described["rows"] = len(dataset)
     # The numbers that say which windows these are (`HistoryWindows`); the digest below would only say "other rows".
-    for name in ("length", "num_windows", "seed"):
-        if isinstance(value := getattr(dataset, name, None), int):
+    for name in ("length", "num_windows", "seed", "times", "weighting"):
+        if isinstance(value := getattr(dataset, name, None), int | str):
             described[name] = value
     if len(dataset) > 0:
         indices = sorted({0, len(dataset) // 2, len(dataset) - 1})

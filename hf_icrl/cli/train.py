@@ -68,6 +68,8 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
         length=config.context_length,
         num_windows=arguments.num_windows_for_max_steps(),
         seed=arguments.seed,
+        times=config.position_embedding == "env_time",
+        weighting=None if arguments.loss_weighting == "none" else arguments.loss_weighting,
     )
     check_writable(folder.checkpoints)
     return ICRLTrainer(

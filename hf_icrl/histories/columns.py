@@ -84,7 +84,11 @@ class FlatOffsets:
         return self.pieces[chunk][:-1] - self.pieces[chunk][0]
 
     def starts_in_runs(self, chunk, begin, low, high):
-        """Where rows begin in the runs of steps from `begin` on: (position in the batch, place in the run) of each.
+        """Where rows begin in the runs of steps from `begin` on.
+
+        Returns:
+            `((batch, place), row, time)`: position in the batch and place in the run of each beginning; and, of shape
+            (B,), the row that the first step of each run lies in, and how many steps of that row come before it.
 
         A run lies within the rows [low, high), high > low. Where `high` is the chunk's number of rows, the row of
         this number counts as beginning after the chunk's last step.
@@ -104,7 +108,7 @@ class FlatOffsets:
             place = self._places(row, begin, high, np.arange(2 * place.shape[1]))
         # Seen as unsigned, what lies before the run is beyond it.
         inside = place.view(np.uint64) < self.length
-        return inside.nonzero()[0], place[inside]
+        return (inside.nonzero()[0], place[inside]), row - shift, -place[:, 0]
 
     def _places(self, row, begin, high, ahead):
         """Where the rows `row + ahead` begin, counted from `begin`; at `high` or later, where row `high` does."""

@@ -83,6 +83,7 @@ class MixtureWindows(torch.utils.data.Dataset):
             )
             for part, dataset in enumerate(datasets)
         ]
+        self.times, self.weighting = self.parts[0].times, self.parts[0].weighting
         self._until = np.cumsum(self.weights)[:-1]
         self._key = seed_sequence(seed, "mixture/part").generate_state(1, np.uint64)
 

@@ -1,6 +1,7 @@
 """Windows of learning histories, the training data of every sequence model here."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -8,7 +9,9 @@ import torch
 from hf_icrl.checks import checked_int
 from hf_icrl.histories.columns import FlatColumn, FlatOffsets, flat_values
 from hf_icrl.histories.validation import HistoryIndex, validate_histories
+from hf_icrl.histories.weighting import WEIGHTINGS
 from hf_icrl.histories.window_draws import WindowDraws
+from hf_icrl.naming import check_names
 
 # Value of `previous_dones`, and of integer `previous_actions`, where a history truly begins: there is no such step.
 NONE = -1
@@ -31,6 +34,8 @@ class HistoryWindows(torch.utils.data.Dataset):
     | `previous_rewards` | (L,) float32 | what that action earned |
     | `previous_dones` | (L,) int64 | 1 if it ended an episode (terminated or truncated), else 0 |
     | `labels` | (L, ...) | the action taken at t |
+    | `episode_times` | (L,) int64 | with `times`: steps taken in the running episode before t |
+    | `loss_weights` | (L,) float32 | with `weighting`: how much the loss of this step counts |
 
     Discrete and MultiDiscrete values are int64, Box values float32 (images uint8). A window cut from the middle of a
     history knows its true predecessor. At a history's true start there is none: `previous_dones` is -1,
@@ -42,17 +47,26 @@ class HistoryWindows(torch.utils.data.Dataset):
         length (`int`): steps of a window.
         num_windows (`int`): the length of this dataset, enough for the whole training run (one epoch).
         seed (`int`): which windows.
+        times (`bool`): give `episode_times`, for models with `position_embedding="env_time"`. A window that begins in
+            the middle of an episode knows the true time.
+        weighting (`str`, *optional*): give `loss_weights`. `"improvement"`: episodes better than the history's
+            episodes before weigh more, by [`~hf_icrl.histories.weighting.improvement_weights`]; the mean over the
+            steps of each history is 1. All rewards are read once, at the first window; 4 bytes an episode are held.
 
     Raises:
         ValueError: no history is as long as a window (histories that are too short are left out with a warning if
-            others are long enough), or the dataset holds no learning histories.
+            others are long enough), the dataset holds no learning histories, or an unknown weighting.
     """
 
-    def __init__(self, dataset, *, length, num_windows, seed=0):
+    def __init__(self, dataset, *, length, num_windows, seed=0, times=False, weighting=None):
         self.dataset = dataset
         self.length = checked_int(length, "length", 1)
         self.num_windows = checked_int(num_windows, "num_windows", 1)
         self.seed = checked_int(seed, "seed", 0)
+        self.times = bool(times)
+        self.weighting = weighting
+        if weighting is not None:
+            check_names([weighting], WEIGHTINGS, "weighting")
         index = validate_histories(dataset)
         longest, short = int(index.lengths.max()), int((index.lengths < length).sum())
         if longest < length:
@@ -82,10 +96,11 @@ class HistoryWindows(torch.utils.data.Dataset):
         self._offsets = FlatOffsets([batch["rewards"].offsets.to_numpy() for batch in batches], self.length)
         # What `previous_actions` holds where there is no predecessor.
         self._no_action = NONE if self._actions.dtype == np.int64 else 0
+        self._episode_weights = None
 
     def __getstate__(self):
         # The views hold addresses of this process; a dataset travels as the names of its memory-mapped files.
-        kept = ("dataset", "length", "num_windows", "seed")
+        kept = ("dataset", "length", "num_windows", "seed", "times", "weighting")
         return {name: getattr(self, name) for name in kept} | {"rows": self._index.rows, "steps": self._index.steps}
 
     def __setstate__(self, state):
@@ -110,10 +125,10 @@ class HistoryWindows(torch.utils.data.Dataset):
         low, high = indices.min(), indices.max()
         if low < -len(self) or high >= len(self):
             raise IndexError(f"window index out of range: there are {len(self)} windows, asked for {indices.tolist()}")
-        columns = self._batch(indices if low >= 0 else indices % len(self))
+        columns, extra = self._batch(indices if low >= 0 else indices % len(self))
         rows = zip(*columns, strict=True)
         # Written out, since it is a quarter of the time of a window and `dict(zip(...))` takes four times as long.
-        return [
+        items = [
             {
                 "observations": observations,
                 "previous_actions": actions,
@@ -123,9 +138,16 @@ class HistoryWindows(torch.utils.data.Dataset):
             }
             for observations, actions, rewards, dones, labels in rows
         ]
+        for name, values in extra.items():
+            for item, row in zip(items, values, strict=True):
+                item[name] = row
+        return items
 
     def _batch(self, indices):
-        """The five arrays of a batch, in the order of the class's table, each of shape (B, length, ...)."""
+        """The five arrays of a batch, in the order of the class's table, and a dict of the optional ones.
+
+        Each is of shape (B, length, ...).
+        """
         history, offset = self._draws(indices)
         start = self._index.steps[history] + offset  # over the whole dataset
         first = np.flatnonzero(offset == 0)
@@ -155,32 +177,79 @@ class HistoryWindows(torch.utils.data.Dataset):
             return runs
 
         dones = np.zeros((len(start), self.length), np.int64)
+        # The episode, a row of the dataset, that each window begins in, and the time there.
+        episode, time = np.empty((2, len(start)), np.int64)
         if some_inside:
-            self._mark_dones(dones, *where)
+            episode, time = self._mark_dones(dones, *where)
         for row, c, s, _ in crossing:
             dones[row] = 0
-            self._mark_dones_across(dones[row], c, s)
+            episode[row], time[row] = self._mark_dones_across(dones[row], c, s)
+        extra = {}
+        if self.times:
+            extra["episode_times"] = _episode_times(dones, time)
+        if self.weighting is not None:
+            extra["loss_weights"] = self._loss_weights(dones, episode)
         dones[first, 0] = NONE
-        return (
+        columns = (
             gather(self._observations, 0),
             gather(self._actions, -1, self._no_action),
             gather(self._rewards, -1, 0.0),
             dones,
             gather(self._actions, 0),
         )
+        return columns, extra
+
+    def _loss_weights(self, begins, episode):
+        """Weights of the steps (B, length) of windows that begin in `episode` (B,); `begins`: 1 where one begins."""
+        if self._episode_weights is None:
+            self._episode_weights = self._weigh_episodes()
+        # A beginning at the first step is that of `episode` itself.
+        later = np.cumsum(begins, axis=1)
+        later -= begins[:, :1]
+        return self._episode_weights[episode[:, None] + later]
+
+    def _weigh_episodes(self):
+        """The weight of each row of the dataset, float32 (rows,)."""
+        returns, lengths = [], []
+        for chunk, rewards in enumerate(self._rewards.pieces):
+            offsets = self._offsets.of_chunk(chunk)
+            returns.append(np.add.reduceat(rewards.astype(np.float64), offsets))
+            lengths.append(np.diff(offsets, append=len(rewards)))
+        returns, lengths = np.concatenate(returns), np.concatenate(lengths)
+        weigh = WEIGHTINGS[self.weighting]
+        return np.concatenate([weigh(returns[a:b], lengths[a:b]) for a, b in pairwise(self._index.rows)])
 
     def _mark_dones(self, dones, history, chunk, step):
-        """Write 1 into `dones` (B, length) at every first step of an episode, for windows inside their chunks."""
+        """Write 1 into `dones` (B, length) at every first step of an episode, for windows inside their chunks.
+
+        Returns:
+            the episode that each window begins in, counted over the whole dataset, and the time there, both (B,).
+        """
         # The history's rows in this chunk; no other episode can begin in the window.
         low = np.maximum(self._index.rows[history] - self._first_row[chunk], 0)
         high = np.minimum(self._index.rows[history + 1] - self._first_row[chunk], self._offsets.rows[chunk])
-        dones[self._offsets.starts_in_runs(chunk, step, low, high)] = 1
+        begins, row, time = self._offsets.starts_in_runs(chunk, step, low, high)
+        dones[begins] = 1
+        return self._first_row[chunk] + row, time
 
     def _mark_dones_across(self, dones, chunk, step):
         """The same for one window (length,) that may go on in the next chunks."""
+        offsets = self._offsets.of_chunk(chunk)
+        row = np.searchsorted(offsets, step, side="right") - 1
+        begun_in = self._first_row[chunk] + row, step - offsets[row]
         position = -step  # of the chunk's first step, in the window
         while position < self.length:
             starts = self._offsets.of_chunk(chunk) + position
             dones[starts[(starts >= 0) & (starts < self.length)]] = 1
             position = position + len(self._rewards.pieces[chunk])
             chunk += 1
+        return begun_in
+
+
+def _episode_times(begins, time):
+    """Times (B, length) inside the episodes that begin where `begins` (B, length) is 1; `time` (B,) at the first step."""
+    index = np.arange(begins.shape[1])
+    # An episode that began before the window did so at a negative index.
+    begin = np.where(begins, index, -time[:, None])
+    np.maximum.accumulate(begin, axis=1, out=begin)
+    return np.subtract(index, begin, out=begin)

@@ -122,11 +122,16 @@ def train(
             model = get_peft_model(model, LoraConfig(r=2, lora_dropout=0.2, target_modules=["q_proj", "v_proj"]))
         return model
 
+    weighting = getattr(arguments, "loss_weighting", "none")
     options = {
         "model_init": new_model,
         "args": arguments,
         "train_dataset": HistoryWindows(
-            rows, length=WINDOW, num_windows=steps * batch * accumulation * arguments.world_size, seed=3
+            rows,
+            length=WINDOW,
+            num_windows=steps * batch * accumulation * arguments.world_size,
+            seed=3,
+            weighting=None if weighting == "none" else weighting,
         ),
         "eval_dataset": HistoryWindows(rows, length=WINDOW, num_windows=8, seed=4) if eval_windows else None,
         "callbacks": [Kill(kill_at_step, kill_in_substep)],

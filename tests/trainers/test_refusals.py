@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from hf_icrl import ICRLConfig
+from hf_icrl import ICRLConfig, ICRLTrainer
 from hf_icrl.trainers.run_identity import describe_run
 
 
@@ -27,6 +27,7 @@ def interrupted(runner, tmp_path_factory):
         ({"steps": 20}, "train_dataset.num_windows: it has 48, now 80"),
         ({"steps": 20}, "max_steps: it has 12, now 20"),
         ({"dropout": 0.5}, "model.config.trunk_config.attention_dropout: it has 0.2, now 0.5"),
+        ({"arguments": {"loss_weighting": "improvement"}}, "train_dataset.weighting: it has None, now improvement"),
         ({"hidden_size": 8}, "model.config.trunk_config.hidden_size: it has 16, now 8"),
     ],
 )
@@ -40,6 +41,21 @@ def test_other_arguments_are_refused_by_name(runner, interrupted, change, says):
 def test_other_data_are_refused(runner, interrupted, other_histories_folder):
     error = runner.error(output_dir=interrupted, resume=True, dataset=other_histories_folder)
     assert "train_dataset.sha256_of_three_rows" in error
+
+
+def test_weighted_losses_train_other_weights_and_evaluate_unweighted(runner, tmp_path):
+    arguments = {"loss_weighting": "improvement", "eval_strategy": "steps", "eval_steps": 6}
+    result = runner.result(output_dir=tmp_path / "run", eval_windows=True, arguments=arguments)
+    assert result["weights"] != runner.uninterrupted()
+    assert [entry["step"] for entry in result["log"] if "eval_loss" in entry] == [6, 12]
+
+
+def test_a_weighting_that_the_windows_do_not_have_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown loss_weighting 'improvment': did you mean 'improvement'"):
+        ICRLConfig(output_dir=str(tmp_path), loss_weighting="improvment")
+    arguments = ICRLConfig(output_dir=str(tmp_path), loss_weighting="improvement", use_cpu=True)
+    with pytest.raises(ValueError, match=r"make it with HistoryWindows\(\.\.\., weighting='improvement'\)"):
+        ICRLTrainer(model=torch.nn.Linear(1, 1), args=arguments, train_dataset=[{"x": 1}])
 
 
 def test_arguments_that_do_not_touch_the_weights_may_change(runner, interrupted, tmp_path):
