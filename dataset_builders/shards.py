@@ -58,19 +58,24 @@ def complete(plan, folder, command):
     names = [shard_name(s, plan.num_shards) for s in range(plan.num_shards)]
     num_transitions = sum(_transitions(folder / name) for name in names)
     num_bytes = sum((folder / name).stat().st_size for name in names)
-    dataset_info = asdict(DatasetInfo(description=plan.source.describe(), features=plan.features))
-    # Only the first level is sorted, as `datasets` does it: the order of the columns means something.
-    write_json(folder / "dataset_info.json", {key: dataset_info[key] for key in sorted(dataset_info)})
     curve = source_curve(plan, [folder / name for name in names])
     write_info(folder, {**plan.info(num_transitions, num_bytes, command), "curve": curve})
+    write_description(folder, names, plan.source.describe(), plan.features, plan.digest, plan.split)
+
+
+def write_description(folder, names, description, features, digest, split):
+    """Write `dataset_info.json` and, last of all, `state.json`: what makes the data files `names` a dataset."""
+    dataset_info = asdict(DatasetInfo(description=description, features=features))
+    # Only the first level is sorted, as `datasets` does it: the order of the columns means something.
+    write_json(folder / "dataset_info.json", {key: dataset_info[key] for key in sorted(dataset_info)})
     state = {
         "_data_files": [{"filename": name} for name in names],
-        "_fingerprint": plan.digest,
+        "_fingerprint": digest,
         "_format_columns": None,
         "_format_kwargs": {},
         "_format_type": None,
         "_output_all_columns": False,
-        "_split": plan.split,
+        "_split": split,
     }
     write_json(folder / STATE_FILENAME, state)
 

@@ -63,6 +63,17 @@ def source_curve(plan, paths):
     return _summary(single, total, count, scaled, scaled_count, oracle, random)
 
 
+def episode_curve(total, count):
+    """The same dict from sums over histories alone, without anchors.
+
+    Args:
+        total (`np.ndarray` of float64, shape `(E,)`): the sum of the returns of the histories' k-th episodes.
+        count (`np.ndarray` of int, shape `(E,)`): how many histories have a k-th episode.
+    """
+    nothing = np.zeros(len(total))
+    return _summary(False, total, count, nothing, nothing, np.zeros(0), np.zeros(0))
+
+
 def _summary(single, total, count, scaled, scaled_count, oracle, random):
     reached = int(np.flatnonzero(count)[-1]) + 1  # an episode that always ends early has no later steps
     total, count, scaled, scaled_count = (a[:reached] for a in (total, count, scaled, scaled_count))
