@@ -154,7 +154,7 @@ class KeyToDoorVectorEnv(VectorEnv):
             self._trail[np.arange(self.num_envs), self._steps] = np.stack(divmod(self._cell, self.size), axis=1)
         observations = self._observe()
         ended = terminated | truncated
-        rows = np.flatnonzero(ended)
+        (rows,) = ended.nonzero()
         if len(rows):
             final_observations, final_has_key = observations, self._has_key.copy()
             self._begin(rows)

@@ -54,10 +54,10 @@ def same_step_infos(final_observations, ended, final=None, now=None):
         now (`dict[str, np.ndarray]`, *optional*): the same after it: those of `reset` where an episode ended.
     """
     infos = all_slots(now or {})
-    if not ended.any():
-        return infos
     # By index: mostly few episodes end at once. A new array of objects holds None everywhere.
-    rows = np.flatnonzero(ended)
+    (rows,) = ended.nonzero()
+    if not len(rows):
+        return infos
     final_obs = np.empty(len(ended), dtype=object)
     final_obs[rows] = np.fromiter(final_observations[rows], dtype=object, count=len(rows))
     final_info = {}
