@@ -15,6 +15,8 @@ from hf_icrl.checks import checked_int
 from hf_icrl.counter_random import bits
 from hf_icrl.envs.drawn_ahead import DrawnAhead
 
+RENDER_MODES = ["rgb_array"]
+RENDER_FPS = 8
 # The stream from which an environment without a task draws one begins at this number of its slot's stream: no clock
 # of a slot ever comes there.
 _TASK_STREAM = 2**62
@@ -38,6 +40,10 @@ class BanditRules(ABC):
     def _drawn_tasks(self, keys):
         """The tasks that environments without a task take from the streams `keys` `(n,)`: an array `(n, ...)`."""
 
+    @abstractmethod
+    def _drawn_range(self, task):
+        """The expected rewards `(low, high)`, low <= 0 <= high, that a picture of `task` (a list) has room for."""
+
 
 class GaussianRewards:
     """Normal rewards, whose standard deviation is `self.noise`; the last of the numbers is the noise."""
@@ -59,7 +65,7 @@ class BanditEnv(BanditRules, gym.Env):
         observation_space (`gymnasium.spaces.Space`): what is shown.
     """
 
-    metadata = {"render_modes": []}
+    metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
 
     def __init__(self, num_arms, horizon, task, observation_space, render_mode=None):
         self.num_arms = num_arms
@@ -93,8 +99,11 @@ class BanditEnv(BanditRules, gym.Env):
         else:
             self._streams.skip(everything)
         self._steps = 0
+        self._pulls, self._last = [0] * self._num_usable(), None
         self._mask = (np.arange(self.num_arms) < self._num_usable()).astype(np.int8)
-        return self._show(0.0)
+        observation, infos = self._show(0.0)
+        self._drawn_values = self._values(self._numbers)
+        return observation, infos
 
     def step(self, action):
         """Pull one arm. Returns `(observation, reward, False, truncated, infos)`.
@@ -110,6 +119,8 @@ class BanditEnv(BanditRules, gym.Env):
             raise ValueError(unusable_arm(action, len(values)))
         reward = np.float32(self._earned(values[action], self._numbers))
         regret = max(values) - values[action]
+        self._drawn_values, self._last = values, action
+        self._pulls[action] += 1
         self._steps += 1
         truncated = self._steps >= self.horizon
         if truncated:
@@ -117,6 +128,16 @@ class BanditEnv(BanditRules, gym.Env):
         self._streams.advance()
         observation, infos = self._show(regret)
         return observation, float(reward), False, truncated, infos
+
+    def render(self):
+        """The arms' expected rewards at the last pull, and the pulls of the episode: uint8 `(360, 480, 3)`."""
+        if self.render_mode is None:
+            return warn_of_no_mode()
+        if self._streams is None:
+            raise gym.error.ResetNeeded("there is nothing to draw yet; call reset() before render()")
+        from hf_icrl.envs.bandit_drawing import draw_bandit
+
+        return draw_bandit(self._drawn_values, *self._drawn_range(self._task), self._pulls, self._last)
 
     def _show(self, regret):
         self._numbers = self._streams.now[:, 0].tolist()
@@ -154,10 +175,15 @@ def unusable_arm(arm, count):
 
 
 def checked_render_mode(render_mode):
-    """`None`, the only render mode that bandits have."""
-    if render_mode is not None:
-        raise ValueError(f"render_mode is {render_mode!r}; bandits have no picture, so it must be None")
+    """`render_mode` as `None` or "rgb_array"."""
+    if render_mode is not None and render_mode not in RENDER_MODES:
+        raise ValueError(f"render_mode is {render_mode!r}; it must be one of {RENDER_MODES} or None")
     return render_mode
+
+
+def warn_of_no_mode():
+    """What `render` answers without a render mode."""
+    gym.logger.warn('render() needs a render mode: make the environment with render_mode="rgb_array"')
 
 
 def checked_table(value, what, shape, ragged=False):

@@ -8,7 +8,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from hf_icrl.checks import checked_int
-from hf_icrl.envs.bandits import BanditRules, as_table, checked_render_mode, task_streams, unusable_arm
+from hf_icrl.envs.bandits import (
+    RENDER_FPS,
+    RENDER_MODES,
+    BanditRules,
+    as_table,
+    checked_render_mode,
+    task_streams,
+    unusable_arm,
+    warn_of_no_mode,
+)
 from hf_icrl.envs.drawn_ahead import DrawnAhead
 from hf_icrl.envs.vector import all_slots, reset_mask, same_step_infos, slot_seeds
 
@@ -27,7 +36,11 @@ class BanditVectorEnv(BanditRules, VectorEnv):
         observation_space (`gymnasium.spaces.Space`): that of one slot.
     """
 
-    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata = {
+        "render_modes": RENDER_MODES,
+        "render_fps": RENDER_FPS,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
 
     def __init__(self, num_envs, num_arms, horizon, tasks, observation_space, render_mode=None):
         self.num_envs = checked_int(num_envs, "num_envs", 1)
@@ -58,6 +71,10 @@ class BanditVectorEnv(BanditRules, VectorEnv):
         """The expected rewards of the pulled arms and of the best ones now: two float64 arrays `(num_envs,)`."""
 
     @abstractmethod
+    def _values(self, numbers):
+        """The expected rewards of all arms now, for pictures: `(num_envs, num_arms)`, anything where there is no arm."""
+
+    @abstractmethod
     def _observe(self, numbers):
         """What each slot shows now: a new array `(num_envs, ...)`."""
 
@@ -84,6 +101,10 @@ class BanditVectorEnv(BanditRules, VectorEnv):
             self._streams = DrawnAhead(self.num_envs, self._draw)
             self._steps = np.zeros(self.num_envs, dtype=np.int64)
             self._regret = np.zeros(self.num_envs)
+            if self.render_mode is not None:
+                self._pulls = np.zeros((self.num_envs, self.num_arms), dtype=np.int64)
+                self._last = np.full(self.num_envs, -1)
+                self._drawn_values = np.zeros((self.num_envs, self.num_arms))
         seeded = mask & np.array([s is not None for s in seeds])
         if seeded.any():
             self._streams.seed(seeded, [s for s, yes in zip(seeds, seeded, strict=True) if yes])
@@ -91,8 +112,7 @@ class BanditVectorEnv(BanditRules, VectorEnv):
                 self._draw_tasks(seeded)
         if (mask & ~seeded).any():
             self._streams.skip(mask & ~seeded)
-        self._steps[mask] = 0
-        self._regret = np.where(mask, 0.0, self._regret)
+        self._begin(mask)
         return self._observe(self._streams.now), all_slots(self._infos())
 
     def step(self, actions):
@@ -113,20 +133,47 @@ class BanditVectorEnv(BanditRules, VectorEnv):
         value, best = self._pull(actions, self._streams.now)
         rewards = self._earned(value, self._streams.now).astype(np.float32)
         self._regret = best - value
+        if self.render_mode is not None:
+            self._drawn_values = self._values(self._streams.now)
+            self._pulls[self._slots, actions] += 1
+            self._last = actions.copy()
         self._steps += 1
         truncated = self._steps >= self.horizon
         self._streams.advance()
         observations = self._observe(self._streams.now)
         if truncated.any():
             final = self._infos()
-            self._steps[truncated] = 0
-            self._regret = np.where(truncated, 0.0, self._regret)
-            infos = same_step_infos(observations, truncated, final, self._infos())
             self._streams.skip(truncated)
+            self._begin(truncated)
+            infos = same_step_infos(observations, truncated, final, self._infos())
             observations = self._observe(self._streams.now)
         else:
             infos = all_slots(self._infos())
         return observations, rewards, np.zeros(self.num_envs, dtype=bool), truncated, infos
+
+    def render(self):
+        """One frame per slot, a tuple of uint8 arrays `(360, 480, 3)`; see the scalar environment."""
+        if self.render_mode is None:
+            return warn_of_no_mode()
+        if self._streams is None:
+            raise gym.error.ResetNeeded("there is nothing to draw yet; call reset() before render()")
+        from hf_icrl.envs.bandit_drawing import draw_bandit
+
+        frames = []
+        for slot, (task, count, last) in enumerate(zip(self._tasks, self._num_usable, self._last, strict=True)):
+            values, pulls = self._drawn_values[slot, :count].tolist(), self._pulls[slot, :count].tolist()
+            present = ~np.isnan(task.reshape(len(task), -1)).any(axis=1)
+            shown = self._drawn_range(task[present].tolist())
+            frames.append(draw_bandit(values, *shown, pulls, None if last < 0 else int(last)))
+        return tuple(frames)
+
+    def _begin(self, mask):
+        self._steps[mask] = 0
+        self._regret = np.where(mask, 0.0, self._regret)
+        if self.render_mode is not None:
+            self._pulls[mask] = 0
+            self._last[mask] = -1
+            self._drawn_values[mask] = self._values(self._streams.now)[mask]
 
     def _infos(self):
         return {"regret": self._regret, "action_mask": self._action_mask}

@@ -19,6 +19,9 @@ class BernoulliRules(BanditRules):
     def _drawn_tasks(self, keys):
         return uniforms(keys[:, None], np.arange(self.num_arms))
 
+    def _drawn_range(self, task):
+        return 0.0, 1.0
+
 
 class BernoulliBanditEnv(BernoulliRules, BanditEnv):
     """Arms that earn 1 with a fixed probability each, else 0; nothing is observed (`Discrete(1)`, always 0).
@@ -33,7 +36,7 @@ class BernoulliBanditEnv(BernoulliRules, BanditEnv):
             beyond them are refused. Without it, `reset(seed=...)` draws `num_arms` means from that seed, uniformly in
             [0, 1), which stay until the next seeded reset.
         horizon (`int`, *optional*, defaults to 300): pulls in an episode, >= 1.
-        render_mode (*optional*): must be `None`.
+        render_mode (`str`, *optional*): `"rgb_array"` or nothing.
 
     Attributes:
         means (`list[float]`): the means; `None` before the reset that draws them.

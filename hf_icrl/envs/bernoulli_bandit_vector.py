@@ -45,6 +45,9 @@ class BernoulliBanditVectorEnv(BernoulliRules, BanditVectorEnv):
     def _pull(self, actions, numbers):
         return self._tasks[self._slots, actions], self._best
 
+    def _values(self, numbers):
+        return self._tasks.copy()
+
     def _observe(self, numbers):
         return np.zeros(self.num_envs, dtype=np.int64)
 

@@ -25,6 +25,11 @@ class ContextualRules(GaussianRewards, BanditRules):
     def _drawn_tasks(self, keys):
         return drawn_arms(keys, self.num_arms, self.dimension)
 
+    def _drawn_range(self, task):
+        # One in ten contexts is longer (of two dimensions; fewer of more). Arms that are all 0 need some room, too.
+        longest = 1.5 * max(math.hypot(*arm) for arm in task) or 1.0
+        return -longest, longest
+
 
 class ContextualBanditEnv(ContextualRules, BanditEnv):
     """A new context before every pull; arm w earns N(<w, context>, noise**2).
@@ -42,7 +47,7 @@ class ContextualBanditEnv(ContextualRules, BanditEnv):
             N(0, I / d) each, which stay until the next seeded reset.
         horizon (`int`, *optional*, defaults to 300): pulls in an episode, >= 1.
         noise (`float`, *optional*, defaults to 1.0): standard deviation of a reward, >= 0.
-        render_mode (*optional*): must be `None`.
+        render_mode (`str`, *optional*): `"rgb_array"` or nothing.
 
     Attributes:
         arms (`list[list[float]]`): the arms; `None` before the reset that draws them.

@@ -64,5 +64,8 @@ class ContextualBanditVectorEnv(ContextualRules, BanditVectorEnv):
             values.max(axis=0, out=best[piece])
         return value, best
 
+    def _values(self, numbers):
+        return np.concatenate([dot(w, numbers[: self.dimension, piece]).T for piece, w in self._pieces])
+
     def _observe(self, numbers):
         return numbers[: self.dimension].T.astype(np.float32, order="C")

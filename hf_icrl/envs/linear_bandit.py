@@ -18,6 +18,11 @@ class LinearRules(GaussianRewards, BanditRules):
     def _drawn_tasks(self, keys):
         return drawn_thetas(keys, self.dimension)
 
+    def _drawn_range(self, task):
+        values = dot(self.arms.T, task)
+        low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+        return (low, high) if low < high else (-1.0, 1.0)
+
 
 class LinearBanditEnv(LinearRules, BanditEnv):
     """Arms with known features, the same in all tasks; arm a earns N(<arms[a], theta>, noise**2) for the task's theta.
@@ -34,7 +39,7 @@ class LinearBanditEnv(LinearRules, BanditEnv):
             N(0, I / d), and it stays until the next seeded reset.
         horizon (`int`, *optional*, defaults to 200): pulls in an episode, >= 1.
         noise (`float`, *optional*, defaults to 0.3): standard deviation of a reward, >= 0.
-        render_mode (*optional*): must be `None`.
+        render_mode (`str`, *optional*): `"rgb_array"` or nothing.
 
     Attributes:
         arms (`np.ndarray`, float64 `(num_arms, dimension)`): the features.

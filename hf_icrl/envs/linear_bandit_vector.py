@@ -63,5 +63,8 @@ class LinearBanditVectorEnv(LinearRules, BanditVectorEnv):
     def _pull(self, actions, numbers):
         return self._means[self._slots, actions], self._best
 
+    def _values(self, numbers):
+        return self._means.copy()
+
     def _observe(self, numbers):
         return np.zeros(self.num_envs, dtype=np.int64)

@@ -201,7 +201,7 @@ def regret_of_random_actions(family, tasks):
 )
 def test_random_regret_agrees_with_the_reference(name, which, reference):
     """`headless_ad_and_ad_eps.md`, section 8, which rolled random actions out on as many tasks."""
-    num, noise = (4000, 6.0) if name == "bernoulli_bandit" else (2000, 30.0)
+    num, noise = (4000, 6.0) if name == "bernoulli_bandit" else (2000, 35.0)
     family = task_family(name, num_arms=100)
     mean, error = regret_of_random_actions(family, family.task_set(which, num))
     # Four standard errors of the difference between two such sets, one of which has the noise of its pulls besides

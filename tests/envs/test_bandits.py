@@ -39,6 +39,7 @@ def pulls(env, arm, count, seed=0):
         ("Contextual", {"num_arms": 4, "dimension": 5}),
         ("Linear", {}),
         ("Linear", {"num_arms": 4, "dimension": 3, "theta": [1.0, 2.0, 3.0], "arm_seed": 5}),
+        ("Contextual", {"render_mode": "rgb_array"}),
     ],
 )
 def test_gymnasiums_checker_passes_without_a_warning(kind, kwargs):
@@ -46,7 +47,7 @@ def test_gymnasiums_checker_passes_without_a_warning(kind, kwargs):
         warnings.simplefilter("error")
         # A normal context has no bounds, which the checker finds suspicious.
         warnings.filterwarnings("ignore", message=".*A Box observation space m.*value is -?infinity")
-        check_env(made(kind, **kwargs), skip_render_check=True)
+        check_env(made(kind, **kwargs), skip_render_check="render_mode" not in kwargs)
 
 
 def test_bernoulli_arms_pay_their_means_and_regret_is_expected():
@@ -184,7 +185,12 @@ def test_never_seeded_environments_differ():
         ("Bernoulli", {"means": [True, False]}, "must hold numbers"),
         ("Bernoulli", {"num_arms": 0}, "num_arms is 0"),
         ("Bernoulli", {"horizon": 1.5}, "horizon is 1.5"),
-        ("Bernoulli", {"render_mode": "rgb_array"}, "render_mode is 'rgb_array'"),
+        pytest.param(
+            "Bernoulli",
+            {"render_mode": "ansi"},
+            "render_mode is 'ansi'",
+            marks=pytest.mark.filterwarnings("ignore:.*not in the possible render_modes"),
+        ),
         ("Contextual", {"arms": [0.5, 1.2]}, r"arms has shape \(2,\); it must be \(20, 2\)"),
         ("Contextual", {"arms": [[0.5, 1.2, 3.0]]}, r"arms has shape \(1, 3\)"),
         ("Contextual", {"arms": [[0.5, 1.2], [1.0]]}, "must hold numbers in an array of shape"),
@@ -212,3 +218,66 @@ def test_bad_actions_and_missing_resets_are_named():
     env.reset(seed=0)
     with pytest.raises(ValueError, match="action is 10, but this task has 10 arms"):
         env.step(10)
+
+
+def columns(frame, arms, rows):
+    """The pixels in the middle of each arm's column, at some rows: `(rows, arms, 3)`."""
+    return frame[rows][:, [int(24 + (a + 0.5) * 432 / arms) for a in range(arms)]].astype(int)
+
+
+def test_pictures_show_means_pulls_and_the_last_pull():
+    env = made("Bernoulli", means=[0.25, 1.0, 0.5], render_mode="rgb_array")
+    with pytest.raises(gym.error.ResetNeeded, match="reset"):
+        env.render()
+    env.reset(seed=0)
+    first = env.render()
+    assert first.dtype == np.uint8
+    assert first.shape == (360, 480, 3)
+    # At 0.75, 0.4 and 0.1 of the panel's height: which bars reach there?
+    height = columns(first, 3, [226 - int(202 * level) for level in (0.75, 0.4, 0.1)])
+    assert (height.max(axis=2) > 100).tolist() == [[False, True, False], [False, True, True], [True, True, True]]
+    red, _, blue = height[2, 1]
+    assert red > blue + 80  # the best arm is golden
+    red, _, blue = height[2, 0]
+    assert blue > red + 50  # the others are blue
+    assert columns(first, 3, [330]).max() < 100  # nothing was pulled
+    for arm in (0, 0, 2):
+        env.step(arm)
+    later = env.render()
+    # The whole and half of a panel of 86 rows.
+    pulled = columns(later, 3, [336 - 80, 336 - 45, 336 - 40]).max(axis=2) > 150
+    assert pulled.tolist() == [[True, False, False], [True, False, False], [True, False, True]]
+    assert later[30, 24 + 3 + 288 :].astype(int).sum() > first[30, 24 + 3 + 288 :].astype(int).sum()  # lit
+    assert (later[30, :300] == first[30, :300]).all()
+    env.reset()
+    assert (env.render() == first).all()
+
+
+def test_pictures_show_values_below_zero_and_any_number_of_arms():
+    env = made("Contextual", num_arms=2, arms=[[2.0, 0.0], [-2.0, 0.0]], render_mode="rgb_array")
+    for seed in range(6):
+        sign = np.sign(env.reset(seed=seed)[0][0])
+        frame = env.render()
+        env.step(0)
+        assert not (env.render() == frame).all()
+        # Just above the middle stands the bar of the arm that is worth more than nothing, golden.
+        red, _, blue = columns(frame, 2, [125 - 3])[0, 0 if sign > 0 else 1]
+        assert red > blue + 80
+        red, _, blue = columns(frame, 2, [125 + 3])[0, 1 if sign > 0 else 0]
+        assert blue > red + 50
+    for arms in (1, 100, 700):
+        env = made("Linear", num_arms=arms, render_mode="rgb_array")
+        env.reset(seed=0)
+        env.step(0)
+        assert env.render().max() > 150
+    for kind, kwargs in [("Contextual", {"arms": [[0.0, 0.0]]}), ("Linear", {"theta": [0.0, 0.0]})]:
+        env = made(kind, render_mode="rgb_array", **kwargs)
+        env.reset(seed=0)
+        assert env.render().shape == (360, 480, 3)
+
+
+def test_render_without_a_mode_warns():
+    env = made("Linear")
+    env.reset(seed=0)
+    with pytest.warns(UserWarning, match="render_mode"):
+        assert env.render() is None

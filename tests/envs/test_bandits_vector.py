@@ -194,6 +194,29 @@ def test_returned_arrays_are_not_overwritten_later(kind):
     assert data_equivalence(envs.step(np.array([1, 1]))[4], twin.step(np.array([1, 1]))[4], exact=True)
 
 
+@pytest.mark.parametrize(
+    ("kind", "kwargs"), [("Bernoulli", {}), ("Contextual", {"dimension": 3}), ("Linear", {"dimension": 7})]
+)
+def test_frames_are_the_scalar_environments_frames(kind, kwargs):
+    kwargs = {"num_arms": 5, "horizon": 3, "render_mode": "rgb_array", **kwargs}
+    family = task_family(f"{kind.lower()}_bandit", **{k: v for k, v in kwargs.items() if k != "render_mode"})
+    tasks = family.sample(3, seed=1, **({} if kind == "Linear" else {"min_arms": 2}))
+    envs = family.make_vec(tasks, render_mode="rgb_array")
+    scalars = [scalar(kind, **kwargs, **task) for task in tasks]
+    envs.reset(seed=4)
+    for i, env in enumerate(scalars):
+        env.reset(seed=4 + i)
+    for actions in [(0, 1, 0), (1, 1, 1), (0, 0, 1), (1, 0, 1)]:
+        frames = envs.render()
+        assert isinstance(frames, tuple)
+        assert all((frame == env.render()).all() for frame, env in zip(frames, scalars, strict=True))
+        _, _, _, truncated, _ = envs.step(np.array(actions))
+        for env, action, ended in zip(scalars, actions, truncated, strict=True):
+            env.step(action)
+            if ended:
+                env.reset()
+
+
 def test_one_task_serves_all_slots():
     envs = made("Bernoulli", 3, num_arms=4, means=[0.25, 0.75])
     assert np.isnan(envs.means[:, 2:]).all()
@@ -214,7 +237,12 @@ NAN = float("nan")
         ("Bernoulli", {"means": [[0.5, 0.1], [0.2]]}, "got lists of different lengths"),
         ("Bernoulli", {"means": [[0.5, 0.1], [NAN, 0.2]]}, r"means\[1\] is \[nan, 0.2\]"),
         ("Bernoulli", {"means": [[NAN, NAN], [0.2, 0.2]]}, r"means\[0\] is \[nan, nan\].*at least one arm"),
-        ("Bernoulli", {"render_mode": "human"}, "render_mode is 'human'"),
+        pytest.param(
+            "Bernoulli",
+            {"render_mode": "ansi"},
+            "render_mode is 'ansi'",
+            marks=pytest.mark.filterwarnings("ignore:.*not in the possible render_modes"),
+        ),
         ("Contextual", {"arms": [[[1.0, NAN], [1.0, 1.0]]] * 2}, r"arms\[0\] is"),
         ("Contextual", {"arms": [[[np.inf, 1.0], [1.0, 1.0]]] * 2}, r"arms\[0\] is"),
         ("Contextual", {"arms": [["a", "b"]]}, "arms is .*must hold numbers"),
