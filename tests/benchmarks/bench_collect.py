@@ -27,6 +27,19 @@ CASES = {
         "source": "q_learning",
         "episodes": 200,
     },
+    # 500 bandits to learn on, of 4 to 20 arms, for 300 pulls.
+    "bernoulli_bandit, thompson": {
+        "family": "bernoulli_bandit",
+        "source": "thompson",
+        "episodes": 1,
+        "population": {"num": 625, "min_arms": 4, "max_arms": 20},
+    },
+    "contextual_bandit, lin_ucb": {
+        "family": "contextual_bandit",
+        "source": "lin_ucb",
+        "episodes": 1,
+        "population": {"num": 625, "min_arms": 4, "max_arms": 20},
+    },
 }
 
 
