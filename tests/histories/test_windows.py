@@ -1,5 +1,6 @@
 """Windows of learning histories: what they hold, which are drawn, and who can read them."""
 
+import math
 import pickle
 import subprocess
 import sys
@@ -16,10 +17,25 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
 from hf_icrl.histories import HistoryWindows
+from hf_icrl.histories.weighting import improvement_weights
 
 KEYS = ["observations", "previous_actions", "previous_rewards", "previous_dones", "labels"]
 episode_lengths = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=6)
 spaces = st.sampled_from(["Discrete", "MultiDiscrete", "Box"])
+
+
+EXTRA = {"times": True, "weighting": "improvement"}
+
+
+def weights_by_hand(batch, history):
+    """The weight of each step of one history, from the definition."""
+    ends = (batch.terminated | batch.truncated)[history, : batch.lengths[history]]
+    episode_of = np.cumsum(ends) - ends
+    returns = [batch.rewards[history, : len(ends)][episode_of == e].sum() for e in range(episode_of[-1] + 1)]
+    advantages = [0.0] + [returns[e] - np.mean(returns[:e]) for e in range(1, len(returns))]
+    spread = np.std(returns) if len(returns) > 1 else 1
+    weights = np.array([min(max(math.exp(a / spread), 0.25), 4) for a in advantages])[episode_of]
+    return weights / weights.mean()
 
 
 def expected(batch, window, length):
@@ -29,8 +45,16 @@ def expected(batch, window, length):
     history = int(np.searchsorted(ends, number, side="right"))
     start = number - (ends[history] - batch.lengths[history])
     assert start + length <= batch.lengths[history], "the window leaves its history"
-    rows = {key: [] for key in KEYS}
+    rows = {key: [] for key in window}
+    ends = batch.terminated[history] | batch.truncated[history]
+    if "loss_weights" in window:
+        rows["loss_weights"] = weights_by_hand(batch, history)[start : start + length]
     for t in range(start, start + length):
+        if "episode_times" in window:
+            time = 0
+            while time < t and not ends[t - time - 1]:
+                time += 1
+            rows["episode_times"].append(time)
         action = batch.actions[history, t]
         rows["observations"].append(batch.observations[history, t])
         rows["labels"].append(action)
@@ -41,7 +65,7 @@ def expected(batch, window, length):
         else:
             rows["previous_actions"].append(batch.actions[history, t - 1])
             rows["previous_rewards"].append(batch.rewards[history, t - 1])
-            rows["previous_dones"].append(int(batch.terminated[history, t - 1] | batch.truncated[history, t - 1]))
+            rows["previous_dones"].append(int(ends[t - 1]))
     return rows
 
 
@@ -53,18 +77,51 @@ def expected(batch, window, length):
     action=spaces,
     chunks=st.lists(st.integers(1, 60), max_size=4),
     unfinished=st.booleans(),
+    extra=st.sampled_from([{}, EXTRA]),
 )
 def test_windows_hold_what_a_step_by_step_reading_gives(
-    by_hand, data, lengths, observation, action, chunks, unfinished
+    by_hand, data, lengths, observation, action, chunks, unfinished, extra
 ):
     batch = by_hand.batch(lengths, observation, action, unfinished=unfinished)
     length = data.draw(st.integers(1, int(batch.lengths.min())))
     dataset = by_hand.dataset(batch, observation, action, chunks)
-    windows = HistoryWindows(dataset, length=length, num_windows=40, seed=1)
+    windows = HistoryWindows(dataset, length=length, num_windows=40, seed=1, **extra)
     for window in windows.__getitems__(list(range(40))):
-        assert list(window) == KEYS
+        assert list(window) == KEYS + (["episode_times", "loss_weights"] if extra else [])
         for key, rows in expected(batch, window, length).items():
-            np.testing.assert_array_equal(window[key], np.array(rows), err_msg=key)
+            if key == "loss_weights":
+                np.testing.assert_allclose(window[key], rows, rtol=1e-4, err_msg=key)
+            else:
+                np.testing.assert_array_equal(window[key], np.array(rows), err_msg=key)
+
+
+@given(
+    returns=st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=30),
+    data=st.data(),
+    scale=st.sampled_from([0.01, 1.0, 50.0]),
+)
+def test_weights_by_improvement_keep_the_mean_and_know_no_scale(returns, data, scale):
+    lengths = np.array(data.draw(st.lists(st.integers(1, 20), min_size=len(returns), max_size=len(returns))))
+    returns = np.array(returns)
+    weights = improvement_weights(returns, lengths)
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights @ lengths / lengths.sum(), 1, rtol=1e-4)
+    assert weights.max() / weights.min() <= 16 * (1 + 1e-4)
+    # The spread is measured in units of itself, so rewards may be in any unit.
+    if np.ptp(returns) > 1e-2 * np.abs(returns).max():
+        np.testing.assert_allclose(improvement_weights(scale * returns, lengths), weights, rtol=1e-4)
+
+
+def test_weights_by_improvement_of_a_known_history():
+    returns = np.array([1.0, 1.0, 3.0, 1.0])
+    # Baselines 1, 1, 1, 5/3, so advantages 0, 0, 2, -2/3; the standard deviation is sqrt(3) / 2.
+    expected = np.array([1.0, 1.0, 4.0, np.exp(-2 / 3 / (np.sqrt(3) / 2))])
+    lengths = np.array([5, 5, 1, 2])
+    expected *= 13 / (expected * lengths).sum()
+    np.testing.assert_allclose(improvement_weights(returns, lengths), expected, rtol=1e-6)
+    assert (improvement_weights(np.full(7, 0.1), np.arange(1, 8)) == 1).all()
+    with pytest.raises(ValueError, match="unknown weighting 'improvment': did you mean 'improvement'"):
+        HistoryWindows(None, length=1, num_windows=1, weighting="improvment")
 
 
 @settings(max_examples=40, deadline=None)
@@ -159,7 +216,7 @@ def test_slices_of_tables_are_read_where_they_begin(by_hand):
     batch = by_hand.batch([[3, 5, 2], [4, 4, 1], [6, 2]])
     table = by_hand.dataset(batch).data.table
     middle = Dataset(InMemoryTable(table.slice(3, 3)))
-    windows = HistoryWindows(middle, length=4, num_windows=50)
+    windows = HistoryWindows(middle, length=4, num_windows=50, times=True)
     assert {int(w["observations"][0]) for w in windows} == set(range(10, 16))
     for window in windows:
         for key, rows in expected(batch, window, 4).items():
@@ -205,12 +262,14 @@ def test_loader_workers_give_the_same_batches(by_hand, tmp_path, start_method):
 
 def test_pickling_keeps_the_windows_and_not_the_data(by_hand, tmp_path):
     by_hand.dataset(by_hand.batch([[50] * 2000])).save_to_disk(tmp_path / "data")
-    windows = HistoryWindows(load_from_disk(tmp_path / "data"), length=30, num_windows=64, seed=5)
+    windows = HistoryWindows(load_from_disk(tmp_path / "data"), length=30, num_windows=64, seed=5, **EXTRA)
+    keys = list(windows[9])
+    assert keys == [*KEYS, "episode_times", "loss_weights"]
     pickled = pickle.dumps(windows)
     assert len(pickled) < 20_000  # the data are 2 MB
     again = pickle.loads(pickled)
     assert len(again) == 64
-    assert all(np.array_equal(again[9][key], windows[9][key]) for key in KEYS)
+    assert all(np.array_equal(again[9][key], windows[9][key]) for key in keys)
 
 
 class _Probe(torch.nn.Module):
