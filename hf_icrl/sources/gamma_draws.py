@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from hf_icrl.counter_random import bits
-from hf_icrl.sources.quantile_tables import QuantileTables, normals
+from hf_icrl.counter_random import normals, uniforms
+from hf_icrl.sources.quantile_tables import QuantileTables
 
 # Shapes beyond this many steps have no table: 33 kB each, they would soon fill the memory.
 _MOST_TABLES = 512
@@ -70,11 +70,11 @@ def _large(shapes, keys, time):
     left = np.arange(len(shapes))
     attempt = 0
     while len(left):
-        words = bits(keys[left], time * _ATTEMPTS + attempt)
-        z = normals(words.astype(np.uint32)).astype(np.float64)
-        u = ((words >> np.uint64(32)) + 0.5) * 2.0**-32
+        z = normals(keys[left], time * _ATTEMPTS + attempt)[0]
+        # Of another stream: how many numbers of its own a normal takes is not for us to know.
+        u = 1.0 - uniforms(~keys[left], time * _ATTEMPTS + attempt)
         d = shapes[left] - 1.0 / 3.0
-        # z is within 6.4, so this is positive.
+        # No z is beyond 9, so this is positive.
         v = (1.0 + z / np.sqrt(9.0 * d)) ** 3
         accepted = np.log(u) < 0.5 * z * z + d - d * v + d * np.log(v)
         values[left[accepted]] = np.log(d[accepted] * v[accepted])

@@ -6,11 +6,13 @@ from which tail u is counted, the other 31 are u in (0, 1/2]. Q is tabulated at 
 the 32 octaves of u, down to 2**-33: exactly the places that the exponent and the first 6 bits of the mantissa of u
 as a float32 distinguish. So the law is as exact in its tails as in its middle: every tail probability above 2**-30
 is right to within 0.01 %, which is far below what any number of histories could show.
+
+Tables are made with the exponentials and logarithms of the platform, which differ in the last bit of a float64 from one
+to another, and are then rounded to float32: of millions of entries at most a few can differ, in their last bit.
 """
 
 import math
 import threading
-from functools import lru_cache
 
 import numpy as np
 
@@ -71,19 +73,6 @@ class QuantileTables:
         scaled *= line.imag
         scaled += line.real
         return scaled
-
-
-@lru_cache(maxsize=1)
-def _normal_tables():
-    bound = math.sqrt(2 * _DROP)
-    tables = QuantileTables(lambda number: (lambda y: -0.5 * y * y, -bound, bound, 1.0))
-    tables.need(1)
-    return tables
-
-
-def normals(words):
-    """Standard normal variates, float32 `(n,)`, from random bits, uint32 `(n,)`."""
-    return _normal_tables().draw(words, 0)
 
 
 def _lines(log_density, low, high, scale):

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_icrl.checks import checked_choice, checked_number
-from hf_icrl.counter_random import bits
+from hf_icrl.counter_random import bits, normals
 from hf_icrl.sources.bandit_arms import Arms, Payouts, check_bandit
 from hf_icrl.sources.base import Source
 from hf_icrl.sources.gamma_draws import log_gammas
-from hf_icrl.sources.quantile_tables import normals
 
 PRIORS = ("beta", "gaussian")
 # The standard deviation of rewards that a Gaussian posterior assumes where the family does not tell.
@@ -124,8 +123,7 @@ class _GaussianLearners:
         self.deviation = np.full(len(arms.arm), np.sqrt(source.prior_variance))
 
     def act(self, observations, clock):
-        z = normals((bits(self.keys, clock.time) >> np.uint64(32)).astype(np.uint32))
-        return self.arms.best(self.mean + self.deviation * z), {}
+        return self.arms.best(self.mean + self.deviation * normals(self.keys, clock.time)[0]), {}
 
     def learn(self, transition):
         at = self.payouts.add(transition.actions, transition.rewards)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from hf_icrl.sources.gamma_draws import LogGammas
-from hf_icrl.sources.quantile_tables import normals
 
 # Probabilities at which to look, from far out in a tail to the median.
 PROBABILITIES = np.exp(np.linspace(np.log(2.0**-30), np.log(0.5), 3000, endpoint=False))
@@ -49,14 +48,6 @@ def test_tails_of_gamma_variates_of_broken_shape(first, count, tail):
     # Near 1 it has lost the digits that its complement would need.
     exact = expected > 1e-10
     assert np.abs((1 - below if tail else below) / expected - 1)[exact].max() < 1e-4
-
-
-@pytest.mark.parametrize("tail", [0, 1])
-def test_tails_of_normal_variates(tail):
-    words, expected = words_and_tails(tail)
-    sign = 1 if tail else -1
-    got = np.array([0.5 * math.erfc(sign * z / math.sqrt(2)) for z in normals(words).tolist()])
-    assert np.abs(got / expected - 1).max() < 1e-4
 
 
 def test_gamma_variates_of_large_shape_follow_the_same_law_as_those_of_numpy():
