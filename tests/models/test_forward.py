@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers.utils.generic import find_labels
 
 LAYOUTS = ["fused", "interleaved"]
 TRUNKS = ["llama", "gpt2", "qwen3", "mistral"]
@@ -152,6 +153,66 @@ def test_the_loss_of_box_actions(make_model, make_history, to_batch, head):
     torch.testing.assert_close(output.loss, expected)
     output.loss.backward()
     assert all(parameter.grad is not None for parameter in model.head.parameters())
+
+
+@pytest.mark.parametrize(
+    ("action", "config"),
+    [
+        ("discrete", {}),
+        ("discrete", {"label_smoothing": 0.2}),
+        ("box", {"action_head": "gaussian"}),
+        ("box", {"action_head": "deterministic"}),
+    ],
+)
+def test_weights_multiply_the_loss_of_each_step(make_model, make_history, to_batch, action, config):
+    model = make_model(action=action, **config)
+    history = make_history(model, rows=2, steps=4)
+    batch = to_batch(history)
+    labels = torch.from_numpy(history["actions"]).clone()
+    labels[1, 3] = -100
+
+    def loss(weights=None, labels=labels, **kwargs):
+        return model(**batch, labels=labels, loss_weights=weights, **kwargs).loss
+
+    weights = torch.rand(2, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loss(torch.ones(2, 4)), loss())
+    single = torch.zeros(2, 4)
+    for b in range(2):
+        for t in range(4):
+            if (b, t) != (1, 3):
+                alone = torch.full_like(labels, -100)
+                alone[b, t] = labels[b, t]
+                single[b, t] = loss(labels=alone)
+    # All steps have as many supervised numbers, so the mean over numbers is that over steps.
+    torch.testing.assert_close(loss(weights), (weights * single).sum() / 7)
+    numbers = 7 * labels[0, 0].numel()
+    torch.testing.assert_close(loss(weights, num_items_in_batch=50), (weights * single).sum() / 7 * numbers / 50)
+    loss(weights).backward()
+
+
+def test_weights_that_would_not_be_read_are_refused(make_model, make_history, to_batch):
+    model = make_model()
+    history = make_history(model, rows=2, steps=4)
+    with pytest.raises(ValueError, match="loss_weights were given without labels"):
+        model(**to_batch(history), loss_weights=torch.ones(2, 4))
+    with pytest.raises(ValueError, match=r"loss_weights have shape \(4,\), expected one a step: \(2, 4\)"):
+        model(**to_batch(history), labels=torch.from_numpy(history["actions"]), loss_weights=torch.ones(4))
+
+
+def test_the_trainer_asks_for_labels_alone(make_model):
+    """It evaluates a loss only where every argument with "label" in its name is given, weighted or not."""
+    assert find_labels(type(make_model())) == ["labels"]
+
+
+def test_label_smoothing_spreads_a_share_over_all_actions(make_model, make_history, to_batch):
+    model = make_model(label_smoothing=0.3)
+    history = make_history(model, rows=2, steps=4)
+    labels = torch.from_numpy(history["actions"]).clone()
+    labels[0, 1] = -100
+    output = model(**to_batch(history), labels=labels)
+    target = 0.7 * torch.nn.functional.one_hot(labels.clamp(min=0), 5) + 0.3 / 5
+    losses = -(target * output.logits.log_softmax(-1)).sum(-1)[labels != -100]
+    torch.testing.assert_close(output.loss, losses.mean())
 
 
 @pytest.mark.parametrize("observation", ["discrete", "multi", "box"])
