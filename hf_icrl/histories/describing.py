@@ -28,7 +28,10 @@ def describe_histories(folder, info):
         ("tasks", f"{counts}; collected on {_words(info['collected_on'])}"),
         (
             "histories",
-            f"{info['num_histories']:,} ({info['histories_per_task']} a task) of {info['episodes']:,} "
+            # Imported histories have no seed, and as many episodes and a task as they have.
+            f"{info['num_histories']:,} of up to {info['episodes']:,} episodes"
+            if info["seed"] is None
+            else f"{info['num_histories']:,} ({info['histories_per_task']} a task) of {info['episodes']:,} "
             f"episode{'s' * (info['episodes'] != 1)}{_pace(info['run'])}, seed {info['seed']}",
         ),
         ("transitions", _transitions(info)),
