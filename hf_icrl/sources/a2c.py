@@ -116,119 +116,108 @@ class A2C(Source):
 
 
 class _Learners:
-    """L learners with E environments each. `alive` are the learners that still have histories to make."""
+    """L learners with E environments each."""
 
     def __init__(self, source, first, family, tasks, history_ids, seed):
         self.source = source
         self.first = first
-        self.num_actions = family.num_actions
-        ids = np.asarray(history_ids)
-        self.slots = np.arange(len(ids)).reshape(-1, source.num_envs)
-        self.keys = stream_keys(seed, "a2c/actions", ids).reshape(self.slots.shape)
+        envs, num_actions = source.num_envs, family.num_actions
+        learners = len(history_ids) // envs
+        self.keys = stream_keys(seed, "a2c/actions", history_ids).reshape(learners, envs)
         self.network = StackedNetworks(
-            stream_keys(seed, "a2c/weights", ids[:: source.num_envs] // source.num_envs),
+            stream_keys(seed, "a2c/weights", np.asarray(history_ids)[::envs] // envs),
             first,
             source.hidden_size,
             source.num_layers,
-            self.num_actions + 1,
+            num_actions + 1,
             source.activation,
         )
-        self.everyone = True
-        available = family.available_actions(tasks)
-        if available is None:
-            available = np.ones((len(ids), self.num_actions), dtype=bool)
-        self.idle_actions = available.argmax(axis=1)
-        self.last = (self.num_actions - 1 - available[:, ::-1].argmax(axis=1)).reshape(self.slots.shape)
-        self.penalty = None if available.all() else np.where(available, np.float32(0), _NEVER)
-        if self.penalty is not None:
-            self.penalty = self.penalty.reshape(*self.slots.shape, -1)
-        self._make_room()
-
-    def _make_room(self):
-        """Room for one roll-out: arrays (L, T, E, ...)."""
-        source = self.source
-        learners, envs = self.slots.shape
+        # A learner has one task. `last` is the last action that it has, `penalty` what is added to the logits.
+        available = family.available_actions(tasks[::envs])
+        self.penalty, self.last = None, np.full((learners, 1), num_actions - 1)
+        if available is not None:
+            self.penalty = np.where(available, np.float32(0), _NEVER)[:, None]
+            self.last = self.last - available[:, ::-1].argmax(axis=1)[:, None]
         shape = (learners, source.rollout, envs)
-        self.inputs = np.empty((*shape, *self.first.shape), dtype=self.first.dtype)
-        self.hidden = [np.empty((*shape, source.hidden_size), np.float32) for _ in range(source.num_layers)]
-        self.outputs = np.empty((*shape, self.num_actions + 1), dtype=np.float32)
-        self.actions = np.empty(shape, dtype=np.int64)
-        self.rewards = np.empty(shape, dtype=np.float32)
-        self.terminated, self.truncated = np.empty(shape, dtype=bool), np.empty(shape, dtype=bool)
-        self.next_values = np.zeros(shape, dtype=np.float32)
+        self.rollout = {
+            "inputs": np.empty((*shape, *first.shape), dtype=first.dtype),
+            "outputs": np.empty((*shape, num_actions + 1), dtype=np.float32),
+            "actions": np.empty(shape, dtype=np.int64),
+            "rewards": np.empty(shape, dtype=np.float32),
+            "terminated": np.empty(shape, dtype=bool),
+            "truncated": np.empty(shape, dtype=bool),
+            # What the last action of a roll-out or of an episode led to; elsewhere the value is known one step later.
+            "next_values": np.zeros(shape, dtype=np.float32),
+            **{f"hidden_{k}": np.empty((*shape, source.hidden_size), np.float32) for k in range(source.num_layers)},
+        }
 
     def act(self, observations, clock):
         self.at = clock.time % self.source.rollout
-        if self.at == 0:
-            self._retire(clock)
-        at, inputs = self.at, self._encode(observations)
-        # The parameters stay as they are until the update, which needs no other forward pass than this one.
+        inputs = self._encode(observations)
         hidden, outputs = self.network.forward(inputs)
-        self.inputs[:, at] = inputs
-        for kept, values in zip(self.hidden, hidden, strict=True):
-            kept[:, at] = values
         if self.penalty is not None:
             outputs[..., :-1] += self.penalty
-        self.outputs[:, at] = outputs
         probabilities, logs = log_policy(outputs[..., :-1])
         actions = sample(probabilities, uniforms(self.keys, clock.time), self.last)
-        self.actions[:, at] = actions
-        chosen = np.take_along_axis(logs, actions[..., None], axis=2)[..., 0]
-        if self.everyone:
-            return actions.ravel(), {"log_probs": chosen.ravel()}
-        all_actions, log_probs = self.idle_actions.copy(), np.zeros(len(observations), dtype=np.float32)
-        all_actions[self.slots], log_probs[self.slots] = actions, chosen
-        return all_actions, {"log_probs": log_probs}
+        # The parameters stay as they are until the update, which needs no other forward pass than this one.
+        hidden = {f"hidden_{k}": values for k, values in enumerate(hidden)}
+        self._store(inputs=inputs, outputs=outputs, actions=actions, **hidden)
+        chosen = np.take_along_axis(logs, actions[..., None], axis=2)
+        return actions.ravel(), {"log_probs": chosen.ravel()}
 
     def learn(self, transition):
-        at = self.at
-        self.rewards[:, at] = transition.rewards[self.slots]
-        self.terminated[:, at] = transition.terminated[self.slots]
-        self.truncated[:, at] = truncated = transition.truncated[self.slots]
-        full = at == self.source.rollout - 1
+        grid = self.keys.shape
+        truncated = transition.truncated.reshape(grid)
+        self._store(
+            rewards=transition.rewards.reshape(grid),
+            terminated=transition.terminated.reshape(grid),
+            truncated=truncated,
+        )
+        full = self.at == self.source.rollout - 1
         if full or truncated.any():
             which = self.network.learners if full else np.flatnonzero(truncated.any(axis=1))
             inputs = self._encode(transition.next_observations)[which]
             outputs = self.network.forward(inputs, which)[1]
-            self.next_values[which, at] = outputs[..., -1]
+            self.rollout["next_values"][which, self.at] = outputs[..., -1]
         if full:
             self._update()
 
+    def select(self, rows):
+        """Go on with these runs only, all of some learners: int64 `(m,)`, ascending."""
+        learners = rows[:: self.source.num_envs] // self.source.num_envs
+        self.network.select(learners)
+        self.keys, self.last = self.keys[learners], self.last[learners]
+        self.penalty = None if self.penalty is None else self.penalty[learners]
+        self.rollout = {name: array[learners] for name, array in self.rollout.items()}
+
     def _update(self):
-        source, network = self.source, self.network
-        values = self.outputs[..., -1]
-        ended = self.terminated | self.truncated
-        self.next_values[:, :-1] = np.where(ended[:, :-1], self.next_values[:, :-1], values[:, 1:])
+        source, network, rollout = self.source, self.network, self.rollout
+        values, next_values = rollout["outputs"][..., -1], rollout["next_values"]
+        ended = rollout["terminated"] | rollout["truncated"]
+        next_values[:, :-1] = np.where(ended[:, :-1], next_values[:, :-1], values[:, 1:])
         advantage = advantages(
-            self.rewards, values, self.next_values, self.terminated, ended, source.discount, source.gae_lambda
+            rollout["rewards"], values, next_values, rollout["terminated"], ended, source.discount, source.gae_lambda
         )
-        outputs, inputs, *hidden = (_samples(a) for a in (self.outputs, self.inputs, *self.hidden))
+        outputs = _samples(rollout["outputs"])
         gradient = loss_gradient(
             outputs[..., :-1],
             outputs[..., -1],
-            _samples(self.actions),
+            _samples(rollout["actions"]),
             _samples(advantage),
             source.entropy_coef,
             source.value_coef,
         )
-        network.backward(inputs, hidden, gradient)
+        hidden = [_samples(rollout[f"hidden_{k}"]) for k in range(source.num_layers)]
+        network.backward(_samples(rollout["inputs"]), hidden, gradient)
         network.clip(source.max_grad_norm)
         network.adam(source.learning_rate, source.adam_beta1, source.adam_beta2, source.adam_eps)
 
     def _encode(self, observations):
-        return self.first.encode(observations)[self.slots]
+        return self.first.encode(observations).reshape(*self.keys.shape, *self.first.shape)
 
-    def _retire(self, clock):
-        """Learners whose histories are all complete need not go on beside the others."""
-        alive = (clock.episode[self.slots] < clock.num_episodes).any(axis=1)
-        if alive.all() or not alive.any():
-            return
-        self.everyone = False
-        self.network.keep(alive)
-        for name in ("slots", "keys", "last", "penalty"):
-            value = getattr(self, name)
-            setattr(self, name, None if value is None else value[alive])
-        self._make_room()
+    def _store(self, **values):
+        for name, value in values.items():
+            self.rollout[name][:, self.at] = value
 
 
 def _samples(array):

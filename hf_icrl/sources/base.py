@@ -90,7 +90,9 @@ class Source(ABC):
     def run(self, family, tasks, history_ids, num_episodes, seed, columns, keep):
         """What `generate` does when its arguments (all given) are checked."""
         run = self.begin(family, tasks, history_ids, seed)
-        return record(run, family, tasks, history_ids, num_episodes, seed, columns, keep, self.stray_steps)
+        return record(
+            run, family, tasks, history_ids, num_episodes, seed, columns, keep, self.stray_steps, self.streams
+        )
 
     def _check_streams(self, tasks, history_ids):
         if self.streams == 1:

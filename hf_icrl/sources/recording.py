@@ -11,13 +11,13 @@ from hf_icrl.sources.tape import Tape
 _DROPPED_SHARE = 0.25
 
 
-def record(run, family, tasks, history_ids, num_episodes, seed, columns, keep, stray_steps=0):
-    """Step `run` until every run has its episodes; see `Source.generate` and `Recorder` for the arguments."""
+def record(run, family, tasks, history_ids, num_episodes, seed, columns, keep, stray_steps=0, streams=1):
+    """Step `run` until every run has its episodes; see `Source` and `Recorder` for the arguments."""
     recorder = Recorder(family, tasks, history_ids, num_episodes, seed, columns, keep, stray_steps)
     selective = hasattr(run, "select") and hasattr(recorder.envs, "select_slots")
     while not recorder.finished:
         if selective:
-            rows = recorder.drop_finished()
+            rows = recorder.drop_finished(streams)
             if rows is not None:
                 run.select(rows)
         actions, optional = run.act(recorder.observations, recorder.clock)
@@ -95,12 +95,17 @@ class Recorder:
         self.observations = following
         return Transition(observations, actions, rewards, terminated, truncated, true_next)
 
-    def drop_finished(self):
-        """Give up the slots of finished runs if they are many. Returns the rows that stay, or `None` for all."""
-        going_on = np.count_nonzero(self._active)
-        if going_on * (1 + _DROPPED_SHARE) > len(self._active):
+    def drop_finished(self, streams=1):
+        """Give up the slots of finished runs if they are many. Returns the rows that stay, or `None` for all.
+
+        Of the `streams` runs of one learner all go on until the last of them is finished: the learner learns from all.
+        """
+        going_on = self._active
+        if streams > 1:
+            going_on = np.repeat(going_on.reshape(-1, streams).any(axis=1), streams)
+        if np.count_nonzero(going_on) * (1 + _DROPPED_SHARE) > len(going_on):
             return None
-        rows = np.flatnonzero(self._active)
+        rows = np.flatnonzero(going_on)
         self.envs.select_slots(rows)
         self._tape.select(rows)
         clock = self.clock

@@ -46,10 +46,10 @@ class StackedNetworks:
         self.layers = _layers(self.parameters, self.shapes)
         self.gradients = _layers(self.gradient, self.shapes)
 
-    def keep(self, which):
-        """Forget all learners but those `which` (bool `(L,)`)."""
+    def select(self, learners):
+        """Go on with these learners only: int64 `(m,)`, ascending."""
         for name in ("parameters", "gradient", "mean", "square"):
-            setattr(self, name, getattr(self, name)[which])
+            setattr(self, name, getattr(self, name)[learners])
         self._view()
 
     def forward(self, inputs, learners=None):
