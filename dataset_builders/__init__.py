@@ -10,5 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "LearningHistoriesConfig": "learning_histories",
         "collect": "collecting",
         "collect_mixture": "mixing",
+        "import_minari": "minari_import",
+        "import_parquet": "parquet_import",
     },
 )

@@ -268,5 +268,7 @@ def _check(episode, spaces):
                 f"{episode.where} has {name} that are not finite (nan or infinite): repair or leave it out"
             )
         check_values(values, spec, f"{name} of {episode.where}")
+    if episode.rewards.ndim != 1:
+        raise ValueError(f"{episode.where} has rewards of shape {episode.rewards.shape}; a step earns one number")
     if not np.isfinite(episode.rewards).all():
         raise ValueError(f"{episode.where} has rewards that are not finite (nan or infinite): repair or leave it out")
