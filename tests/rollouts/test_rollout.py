@@ -266,3 +266,32 @@ def test_it_shows_itself(model, family):
     html = result._repr_html_()
     assert "data:image/png;base64,iVBOR" in html
     assert repr(result) in html
+
+
+def test_the_time_inside_the_episode_follows_the_environments(make_model, ragged_family, tmp_path):
+    """It is that of the environment, also where a rollout goes on in new ones, which begin new episodes."""
+    spaces = {"type": "Discrete", "n": 16}, {"type": "Discrete", "n": 5}
+    horizon, tasks = ragged_family.horizon, ragged_family.tasks()[:4]
+    model = make_model(*spaces, position_embedding="env_time", episode_length=horizon)
+    times, act = [], model.act
+
+    def spy(state, *args):
+        actions = act(state, *args)
+        times.append(state.last_times.copy())
+        return actions
+
+    model.act = spy
+    first = rollout(model, ragged_family.make_vec(tasks), 3, seed=1, record=True)
+    for row, lengths in enumerate(first.lengths):
+        expected = np.concatenate([np.arange(length) for length in lengths])
+        np.testing.assert_array_equal(np.stack(times)[: len(expected), row], expected)
+    assert first.lengths.max() == horizon
+    assert first.state.ahead_counts.any(), "some row should stand in the middle of an episode"
+    first.save_state(tmp_path)
+    times.clear()
+    rollout(model, ragged_family.make_vec(tasks), 6, state=load_state(tmp_path, model))
+    assert (times[0] == 0).all()
+    assert max(np.max(step) for step in times) == horizon - 1
+    short = make_model(*spaces, position_embedding="env_time", episode_length=horizon - 1)
+    with pytest.raises(ValueError, match=rf"is {horizon - 1}, .* made for episodes of episode_length={horizon - 1} "):
+        rollout(short, ragged_family.make_vec(tasks), 3, seed=1)
