@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 from hf_icrl import __version__
 from hf_icrl.cli.errors import UsageError
@@ -12,6 +13,7 @@ from hf_icrl.cli.errors import UsageError
 VERBS = {
     "quickstart": "from nothing to an agent that improves in context: collect, train, evaluate, on a laptop CPU",
     "collect": "generate learning histories",
+    "import": "make learning histories of Minari datasets or parquet files",
     "train": "train a sequence model on windows of learning histories",
     "evaluate": "roll a model out on held-out tasks and report how well it learns in context",
     "describe": "say what a dataset or a checkpoint is",
@@ -41,7 +43,7 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"hf-icrl {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", help=argparse.SUPPRESS)
     for name in VERBS:
-        module = import_module(f"hf_icrl.cli.{name}")
+        module = import_module(f"hf_icrl.cli.{name}{'_' * iskeyword(name)}")
         sub = verbs.add_parser(
             name,
             prog=f"hf-icrl {name}",

@@ -8,7 +8,7 @@ import pytest
 from tests_support import hf_icrl
 
 
-@pytest.mark.parametrize("verb", [None, "quickstart", "collect", "train", "evaluate", "describe", "env"])
+@pytest.mark.parametrize("verb", [None, "quickstart", "collect", "import", "train", "evaluate", "describe", "env"])
 def test_help_is_cheap_and_shows_the_usage(verb):
     args = [verb, "--help"] if verb else ["--help"]
     code = (
