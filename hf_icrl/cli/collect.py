@@ -8,7 +8,7 @@ Writes DIR/dataset, which `datasets.load_from_disk` opens. Interrupted, it goes 
 Several recipes make a mixture: a part of the dataset for each of them (see the section mixture of a recipe).
 """
 
-from hf_icrl.cli.common import add_recipe_arguments, load_recipe, say
+from hf_icrl.cli.common import load_recipe, say
 
 TAKES_OVERRIDES = True
 RESUMES = True
@@ -35,9 +35,9 @@ def collect_histories(recipe, output_dir, command):
 
     if "mixture" not in recipe.values:
         num_proc = recipe.collect.num_proc
-        made = [collect(**_arguments(recipe), output_dir=output_dir, num_proc=num_proc, command=command)]
+        made = [collect(**collect_arguments(recipe), output_dir=output_dir, num_proc=num_proc, command=command)]
     else:
-        parts = [{"name": name, "weight": weight, **_arguments(part)} for name, weight, part in recipe.parts()]
+        parts = [{"name": name, "weight": weight, **collect_arguments(part)} for name, weight, part in recipe.parts()]
         num_proc = max(part.collect.num_proc for _, _, part in recipe.parts())
         made = collect_mixture(
             parts, output_dir, reconcile=recipe.mixture.reconcile, num_proc=num_proc, command=command
@@ -52,7 +52,7 @@ def collect_histories(recipe, output_dir, command):
     return made
 
 
-def _arguments(recipe):
+def collect_arguments(recipe):
     """The arguments of `hf_icrl.collect` that say which histories."""
     environment, section = recipe.environment, recipe.collect
     return {
