@@ -8,7 +8,7 @@ Writes DIR/dataset, which `datasets.load_from_disk` opens. Interrupted, it goes 
 Several recipes make a mixture: a part of the dataset for each of them (see the section mixture of a recipe).
 """
 
-from hf_icrl.cli.common import load_recipe, say
+from hf_icrl.cli.common import add_recipe_arguments, load_recipe, say
 
 TAKES_OVERRIDES = True
 RESUMES = True
