@@ -88,7 +88,8 @@ class ParquetColumns:
         wanted = self._used if only is None else [c for name in only for c in self.names.get(name, ())]
         for path in self.paths:
             row = 0
-            with pq.ParquetFile(path) as file:
+            # Buffering ahead, which is pyarrow's default, would keep all that was read until the file is closed.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 for batch in file.iter_batches(_ROWS_AT_ONCE[self.layout], columns=list(dict.fromkeys(wanted))):
                     if batch.num_rows:
                         yield path, row, batch

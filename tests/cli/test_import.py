@@ -106,9 +106,8 @@ def test_minari_becomes_histories(tmp_path):
     ],
 )
 def test_a_mistake_is_one_clear_sentence_and_leaves_nothing(args, code, message, logs, tmp_path, tmp_path_factory):
-    result = hf_icrl(
-        "import", *args, "--output_dir", "out", cwd=tmp_path, env={"MINARI_DATASETS_PATH": "/nonexistent"}
-    )
+    env = {"MINARI_DATASETS_PATH": str(tmp_path_factory.mktemp("minari"))}
+    result = hf_icrl("import", *args, "--output_dir", "out", cwd=tmp_path, env=env)
     assert result.returncode == code, result.stderr
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr

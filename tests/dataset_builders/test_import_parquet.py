@@ -328,3 +328,19 @@ def test_files_are_checked(tmp_path):
     with pytest.raises(ValueError, match="is not empty; nothing was changed"):
         import_parquet(tmp_path / "in.parquet", tmp_path, columns=MAPPING)
     assert digest(tmp_path) == before
+
+
+def test_a_large_file_is_never_in_memory_as_a_whole(tmp_path):
+    """20 MB that cannot be compressed, in 16 row groups, of which only a few are held at a time."""
+    numbers = np.random.default_rng(0).standard_normal(2**21)
+    rows = {"observations": numbers, "actions": np.zeros(2**21, np.int8), "rewards": np.zeros(2**21, np.int8)}
+    pq.write_table(pa.table(rows), tmp_path / "large.parquet", row_group_size=2**17)
+    del rows
+    before = pa.total_allocated_bytes()
+    files = parquet_columns.ParquetColumns(tmp_path / "large.parquet", {})
+    held, total = [], 0
+    for _, _, batch in files.batches():
+        held.append(pa.total_allocated_bytes() - before)
+        total += batch.num_rows
+    assert total == 2**21
+    assert max(held) < 2**23
