@@ -14,11 +14,11 @@ from hf_icrl.histories.episodes import episodes_table
 from hf_icrl.histories.schema import COLUMNS, element_width, history_features
 from hf_icrl.histories.spaces import check_values, space_to_spec
 from hf_icrl.sources import make_source
-from hf_icrl.sources.scratch import Scratch
+from hf_icrl.sources.scratch import IN_MEMORY, Scratch
 from hf_icrl.tasks import divide_tasks, task_family
 
-# About how many steps are turned into Arrow at a time, which bounds the memory that this takes.
-STEPS_PER_RECORD_BATCH = 2**20
+# About how many bytes are turned into Arrow at a time, which bounds the memory that this takes.
+BYTES_PER_RECORD_BATCH = 2**25
 # Which tasks histories may be collected on. There is no "validation": those tasks are for rollouts.
 TASK_SETS = ("train", "held_out")
 
@@ -173,7 +173,7 @@ class CollectionPlan:
             batch = self.source.generate(
                 self.family, tasks, list(ids), self.episodes, self.seed, columns=self.columns, keep=self.keep
             )
-        for part in batch.parts(STEPS_PER_RECORD_BATCH):
+        for part in batch.parts(BYTES_PER_RECORD_BATCH // self._row_and_step_bytes()[1]):
             check_values(part.observations, self.spaces["observation_space"], f"observations of {self.source.name}")
             check_values(part.actions, self.spaces["action_space"], f"actions of {self.source.name}")
             yield episodes_table(
@@ -185,6 +185,14 @@ class CollectionPlan:
         """About how many bytes the shards take if no episode ends before the horizon."""
         row, step = self._row_and_step_bytes()
         return self.max_transitions * step + self.num_histories * len(self.keep) * row
+
+    def scratch_bytes(self):
+        """About how many bytes the recording of a shard takes on disk while it is made; 0 if it stays in memory."""
+        steps = self.histories_per_shard * len(self.keep) * self.family.horizon
+        size = steps * (
+            self._row_and_step_bytes()[1] + _bytes(self.features.arrow_schema.field("final_observation").type)
+        )
+        return size if size > IN_MEMORY else 0
 
     def _row_and_step_bytes(self):
         row, step = 0, 0
