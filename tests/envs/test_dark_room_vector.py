@@ -252,3 +252,27 @@ def test_bad_actions_seeds_and_masks_are_named():
     ]:
         with pytest.raises(ValueError, match=message):
             envs.step(actions)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases, seeds_and_actions, st.integers(0, 40), st.randoms(use_true_random=False))
+def test_selected_slots_go_on_as_if_the_others_were_there(kwargs, plan, when, random):
+    seeds, actions = plan
+    envs, whole = made(len(seeds), **kwargs), made(len(seeds), **kwargs)
+    with pytest.raises(gym.error.ResetNeeded):
+        envs.select_slots(np.array([0]))
+    envs.reset(seed=seeds)
+    whole.reset(seed=seeds)
+    slots = np.sort(random.sample(range(len(seeds)), random.randint(1, len(seeds))))
+    for step, row in enumerate(actions):
+        row = possible(row, whole)
+        if step == when:
+            envs.select_slots(slots)
+            assert envs.num_envs == len(envs.action_space.nvec) == len(slots)
+        some = slots if step >= when else np.arange(len(seeds))
+        mine, theirs = envs.step(row[some]), whole.step(row)
+        for a, b in zip(mine[:4], theirs[:4], strict=True):
+            np.testing.assert_array_equal(a, b[some])
+        np.testing.assert_array_equal(
+            true_next_observations(mine[0], mine[4]), true_next_observations(theirs[0], theirs[4])[some]
+        )
