@@ -122,13 +122,17 @@ def _describe_data(args, dataset):
         # Its stream depends on how many workers share it; that of a map-style dataset does not.
         return {**described, "workers": args.dataloader_num_workers}
     described["rows"] = len(dataset)
-    # The numbers that say which windows these are (`HistoryWindows`); the digest below would only say "other rows".
-    for name in ("length", "num_windows", "seed", "times", "weighting"):
-        if isinstance(value := getattr(dataset, name, None), int | str):
+    # What says which windows these are (`HistoryWindows`, `MixtureWindows`); the digest would only say "other rows".
+    for name in ("length", "num_windows", "seed", "times", "weighting", "weights"):
+        value = getattr(dataset, name, None)
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        if isinstance(value, int | str | list):
             described[name] = value
     if len(dataset) > 0:
-        indices = sorted({0, len(dataset) // 2, len(dataset) - 1})
-        digest, again = (_digest([dataset[i] for i in indices]) for _ in range(2))
+        # Of a mixture, three rows of each part: those of the whole may all be of one.
+        parts = getattr(dataset, "parts", None) or [dataset]
+        digest, again = (_digest([_three_rows(part) for part in parts]) for _ in range(2))
         if digest == again:
             described["sha256_of_three_rows"] = digest
         else:
@@ -137,6 +141,10 @@ def _describe_data(args, dataset):
                 "weights of an uninterrupted one; make a row a pure function of its index (as HistoryWindows does)"
             )
     return described
+
+
+def _three_rows(dataset):
+    return [dataset[i] for i in sorted({0, len(dataset) // 2, len(dataset) - 1})]
 
 
 def _digest(value):

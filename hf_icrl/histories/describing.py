@@ -1,5 +1,7 @@
 """Say what a folder of learning histories is, from its `history_info.json` alone."""
 
+from itertools import pairwise
+
 from hf_icrl.histories.spaces import spec_text
 
 _BLOCKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
@@ -60,28 +62,27 @@ def _describe_mixture(folder, info):
 def _describe_curve(curve):
     """Rows that say how fast the source becomes good."""
     means = curve["mean_return"]
-    rows = [("mean return", f"{means[0]:.2f} {_sparkline(means)} {means[-1]:.2f}, first to last episode")]
-    if curve["share_of_oracle"] is not None:
+    # Histories of one episode have a curve over its steps, in rewards times the horizon.
+    what = "episode" if curve["over"] == "episodes" else "step"
+    rows = [("mean return", f"{means[0]:.2f} {_sparkline(means)} {means[-1]:.2f}, first to last {what}")]
+    # Without any task on which the oracle earns more than the random policy nothing is normalised.
+    if curve["share_of_oracle"] is not None and curve["final_normalized"] is not None:
+        last = curve[f"final_{what}s"]
         rows.append(
             (
                 "at the end",
                 f"{curve['share_of_oracle']:.1%} of the oracle's return, normalised {curve['final_normalized']:.3f} "
-                f"(mean of the last {curve['final_episodes']:,} episode{'s' * (curve['final_episodes'] != 1)})",
+                f"(mean of the last {f'{last:,} {what}s' if last > 1 else what})",
             )
         )
     return rows
 
 
 def _sparkline(values, width=40):
-    """A line of blocks that rises and falls with `values`, thinned to at most `width` of them."""
-    bins = (
-        [
-            values[i * len(values) // width : max((i + 1) * len(values) // width, i * len(values) // width + 1)]
-            for i in range(min(width, len(values)))
-        ]
-        if len(values) > width
-        else [[v] for v in values]
-    )
+    """A line of blocks that rises and falls with `values`, thinned to at most `width` of them by averaging neighbours."""
+    width = min(width, len(values))
+    ends = [i * len(values) // width for i in range(width + 1)]
+    bins = [values[a:b] for a, b in pairwise(ends)]
     means = [sum(b) / len(b) for b in bins]
     low, high = min(means), max(means)
     return "".join(_BLOCKS[round((m - low) / (high - low) * (len(_BLOCKS) - 1)) if high > low else 0] for m in means)

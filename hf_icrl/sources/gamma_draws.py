@@ -46,13 +46,14 @@ class LogGammas:
                 them, for counts of 512 and more.
 
         Returns:
-            `np.ndarray`: float32 `(n,)`, or float64 where there are large counts.
+            `np.ndarray`: float32 `(n,)`, whatever the counts: in wider numbers, differences that are ties here would
+            not be, and a neighbour's count would decide about a run's bits.
         """
         most = int(counts.max())
         self._tables.need(min(most + 1, _MOST_TABLES))
         if most < _MOST_TABLES:
             return self._tables.draw(words, counts)
-        values = self._tables.draw(words, np.minimum(counts, _MOST_TABLES - 1)).astype(np.float64)
+        values = self._tables.draw(words, np.minimum(counts, _MOST_TABLES - 1))
         large = np.flatnonzero(counts >= _MOST_TABLES)
         values[large] = _large(self._first + counts[large], keys[large], time)
         return values

@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 import torch
+from datasets import load_from_disk
 
-from hf_icrl import ICRLConfig, ICRLTrainer
+from hf_icrl import ICRLConfig, ICRLTrainer, MixtureWindows
+from hf_icrl.naming import differences
 from hf_icrl.trainers.run_identity import describe_run
 
 
@@ -86,6 +88,26 @@ def test_an_output_folder_that_cannot_be_written_is_one_error(runner, tmp_path):
     error = runner.error(output_dir=tmp_path / "file" / "run")
     assert "cannot write" in error
     assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_the_weights_of_a_mixture_and_every_part_of_it_decide_a_run(tmp_path, other_histories_folder):
+    arguments, model = ICRLConfig(output_dir=tmp_path, use_cpu=True), torch.nn.Linear(2, 2)
+    dataset = load_from_disk(str(other_histories_folder))
+
+    def described(datasets, weights):
+        windows = MixtureWindows(datasets, weights, length=8, num_windows=4)
+        return describe_run(arguments, model, windows)["train_dataset"]
+
+    run = described([dataset, dataset], [1, 3])
+    assert run == described([dataset, dataset], [2, 6])
+    assert run["weights"] == [0.25, 0.75]
+    assert next(differences(run, described([dataset, dataset], [1, 1]))) == ("weights", [0.25, 0.75], [0.5, 0.5])
+    # All but a millionth of the windows are of the first part.
+    rare = [
+        described([dataset, part], [1, 1e-6])["sha256_of_three_rows"]
+        for part in (dataset, dataset.select(range(dataset.num_rows // 2)))
+    ]
+    assert rare[0] != rare[1]
 
 
 def test_rows_that_change_from_reading_to_reading_are_warned_about(caplog, tmp_path):
