@@ -4,6 +4,7 @@ import io
 import logging
 from dataclasses import dataclass
 
+import gymnasium
 import numpy as np
 
 from hf_icrl.rollouts.video_frames import compose
@@ -85,6 +86,10 @@ class Replay:
                     return None
                 if frames is not None:
                     panels.append((episode, [np.asarray(frame) for frame in frames], totals))
+        except (gymnasium.error.Error, NotImplementedError) as error:
+            # Many environments find only now that they have no way, or no library, to draw.
+            logger.warning("no replay.mp4: %s cannot be drawn (%s)", self.family.env_id, error)
+            return None
         finally:
             env.close()
         return panels

@@ -1,6 +1,7 @@
 """Any gymnasium environment as a task family: against gymnasium itself, and through histories into a model."""
 
 import json
+import sys
 import warnings
 
 import gymnasium as gym
@@ -376,3 +377,23 @@ def test_masked_resets_and_drawing_are_gymnasiums_own():
     lake = task_family("gymnasium", env="FrozenLake-v1").make({"is_slippery": False}, render_mode="ansi")
     lake.reset(seed=0)
     assert "FFF" in lake.render()
+
+
+def test_a_report_on_an_environment_that_cannot_be_drawn_here_has_no_replay(tmp_path, monkeypatch, caplog):
+    """CartPole draws with pygame, which finds out only when it is asked for a picture."""
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    family, tasks = known("CartPole-v1")
+    specs = family.make_vec(tasks)
+    config = hf_icrl.AlgorithmDistillationConfig(
+        observation_space=space_to_spec(specs.single_observation_space),
+        action_space=space_to_spec(specs.single_action_space),
+        context_length=8,
+        trunk_config={"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2},
+    )
+    report = hf_icrl.evaluate(
+        hf_icrl.AlgorithmDistillationModel(config), family, tasks, episodes=2, seeds=1, last_episodes=1, progress=False
+    )
+    report.save(tmp_path)
+    assert report["normalized_return"] is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["learning_curve.png", "report.json"]
+    assert "no replay.mp4: hf_icrl/Gymnasium-v0 cannot be drawn (pygame is not installed" in caplog.text
