@@ -83,7 +83,7 @@ def _processor_time():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--histories_per_task", type=int, default=64)
+    parser.add_argument("--histories_per_task", type=int, default=150)
     parser.add_argument("--num_proc", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeat", type=int, default=3, help="the best of so many is shown")
     parser.add_argument("--only", choices=CASES, nargs="+", default=list(CASES))
