@@ -6,6 +6,7 @@ from pathlib import Path
 import hf_icrl
 from hf_icrl.checks import checked_choice
 from hf_icrl.dataset_builders.collecting import collect
+from hf_icrl.dataset_builders.plan import CollectionPlan
 from hf_icrl.files import check_writable, read_json, write_json
 from hf_icrl.histories.info import REQUEST_FILENAME, write_info
 from hf_icrl.histories.spaces import joint_space
@@ -50,23 +51,22 @@ def collect_mixture(parts, output_dir, *, reconcile="refuse", num_proc=1, comman
         "parts": [{"name": part["name"], "weight": part["weight"]} for part in parts],
     }
     _check_begun(folder, request)
+    calls = [{key: value for key, value in part.items() if key not in ("name", "weight")} for part in parts]
+    # Whether the parts fit together shows before anything is collected.
+    plans = [CollectionPlan(**call) for call in calls]
+    _spaces([plan.spaces for plan in plans], names, reconcile)
+    _check_leaks(plans, names)
     check_writable(folder)
     write_json(folder / REQUEST_FILENAME, {"mixture": request})
     collections = []
-    for part in parts:
-        arguments = {key: value for key, value in part.items() if key not in ("name", "weight")}
+    for part, call in zip(parts, calls, strict=True):
         if progress:
             print(f"part {part['name']!r} (weight {part['weight']:g})", flush=True)
         collections.append(
-            collect(
-                **arguments, output_dir=folder / part["name"], num_proc=num_proc, command=command, progress=progress
-            )
+            collect(**call, output_dir=folder / part["name"], num_proc=num_proc, command=command, progress=progress)
         )
-        # Found as soon as two parts disagree, not after all of them were collected.
-        _spaces(collections, names, reconcile)
-        _check_leaks(collections, names)
     write_json(folder / _DICT_FILENAME, {"splits": names})
-    write_info(folder, _info(collections, parts, reconcile, command))
+    write_info(folder, _info([collection.info for collection in collections], parts, reconcile, command))
     return collections
 
 
@@ -103,38 +103,38 @@ def _check_begun(folder, request):
         raise ValueError(f"{folder} exists and holds no mixture; nothing was changed: choose another output_dir")
 
 
-def _spaces(collections, names, reconcile):
+def _spaces(infos, names, reconcile):
     return {
         what: joint_space(
-            {name: c.info[what] for name, c in zip(names, collections, strict=False)}, what, reconcile == "pad"
+            {name: info[what] for name, info in zip(names, infos, strict=True)}, what, reconcile == "pad"
         )
         for what in ("observation_space", "action_space")
     }
 
 
-def _check_leaks(collections, names):
+def _check_leaks(plans, names):
     """No part may train on what another one holds out or sets aside."""
     seen = {}
-    for name, collection in zip(names, collections, strict=False):
-        info = collection.info
-        for side, tasks in info["tasks"].items():
+    for name, plan in zip(names, plans, strict=True):
+        where = (plan.family.env_id, task_key(plan.family.env_kwargs))
+        for side, tasks in plan.all_tasks.items():
+            trained = side == plan.split
             for task in tasks:
-                key = (info["env_id"], task_key(info["env_kwargs"]), task_key(task))
-                other, other_name = seen.setdefault(key, (side, name))
-                if (other == "train") != (side == "train"):
+                other_trained, other, other_name = seen.setdefault((*where, task_key(task)), (trained, side, name))
+                if other_trained != trained:
                     raise ValueError(
                         f"the task {task} is one of the {side} tasks of part {name!r} and one of the {other} tasks of "
-                        f"part {other_name!r}: give both the same split_seed, held_out, validation and population"
+                        f"part {other_name!r}, and one of them trains on it: give both the same split_seed, held_out, "
+                        "validation and population"
                     )
 
 
-def _info(collections, parts, reconcile, command):
-    infos = [collection.info for collection in collections]
+def _info(infos, parts, reconcile, command):
     return {
         "package_version": hf_icrl.__version__,
         "mixture": [{"name": p["name"], "weight": p["weight"], **i} for p, i in zip(parts, infos, strict=True)],
         "reconcile": reconcile,
-        **_spaces(collections, [part["name"] for part in parts], reconcile),
+        **_spaces(infos, [part["name"] for part in parts], reconcile),
         **{name: sum(info[name] for info in infos) for name in ("num_histories", "num_transitions", "num_bytes")},
         "command": command,
     }

@@ -76,7 +76,9 @@ def write_model_card(
     dataset_id = dataset_id or _hub_id(report and report["dataset"])
     # What it was trained on: one kind of histories, or several.
     parts = [] if dataset_info is None else dataset_info.get("mixture", [dataset_info])
-    setting = _setting(report, recipe, parts[0] if parts else None)
+    # A mixture's recipe says where to act; imported data belong to no family.
+    told = parts and parts[0]["family"] and (len(parts) == 1 or recipe is None)
+    setting = _setting(report, recipe, parts[0] if told else None)
     where = setting["env_id"].rpartition("/")[2] if setting else None
     title = f"{method or 'In-context reinforcement learning'}{f' on {where}' if where else ''}"
     metadata = ModelCardData(

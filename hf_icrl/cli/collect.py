@@ -17,9 +17,6 @@ USAGE = "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--se
 
 def add_arguments(parser):
     add_recipe_arguments(parser, several=True)
-    parser.add_argument(
-        "--weights", nargs="+", type=float, metavar="W", help="of several recipes: shares of the training windows"
-    )
 
 
 def run(args):

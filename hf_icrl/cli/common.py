@@ -45,15 +45,23 @@ def add_recipe_arguments(parser, several=False):
         metavar="DIR",
         help="the run's folder: dataset/, checkpoints/ and model/ lie in it (default: runs/<name of the recipe>)",
     )
+    if several:
+        parser.add_argument(
+            "--weights", nargs="+", type=float, metavar="W", help="of several recipes: shares of the training windows"
+        )
 
 
 def load_recipe(args):
     """(recipe, run folder) from the arguments of `add_recipe_arguments`; the whole recipe is checked."""
     configs = args.config if isinstance(args.config, list) else [args.config]
-    recipe = Recipe.load(configs[0], args.overrides) if len(configs) == 1 else _mixture(configs, args)
     weights = getattr(args, "weights", None)
+    if weights and len(configs) == 1:
+        raise UsageError(
+            "--weights is for several recipes; in one with a section mixture its parts have their weights"
+        )
     if weights and len(weights) != len(configs):
         raise UsageError(f"--weights has {len(weights)} numbers for {len(configs)} recipes; give one for each")
+    recipe = Recipe.load(configs[0], args.overrides) if len(configs) == 1 else _mixture(configs, args)
     recipe.check()
     root = args.output_dir or Path("runs") / "-".join(Path(config).stem for config in configs)
     return recipe, RunFolder(root)
@@ -68,7 +76,7 @@ def _mixture(configs, args):
     common = {name: given.values[name] for name in ("environment", "collect") if name in given.values}
     parts = [
         {"name": re.sub(r"\W", "_", Path(config).stem), "weight": weight, "recipe": config, **common}
-        for config, weight in zip(configs, weights, strict=False)
+        for config, weight in zip(configs, weights, strict=True)
     ]
     first = Recipe.load(configs[0], args.overrides)
     return Recipe(first.values | {"mixture": {"parts": parts}}, " + ".join(configs))

@@ -54,7 +54,8 @@ class MixtureSection:
     """Several kinds of histories to train on together; the sections environment and collect are what parts share."""
 
     parts: (
-        list  # each {name, weight, recipe: whose sections it takes, environment: {...}, collect: {...}: what differs}
+        list  # each {name, weight, environment: {...}, collect: {...}: what differs from this recipe's sections, or from
+        # those of `recipe: NAME`; with `recipe: null` it says everything itself}
     )
     reconcile: str = "refuse"  # or "pad": discrete spaces that differ get the size of the largest
 
@@ -235,13 +236,24 @@ class Recipe:
             for key in part:
                 if key not in _PART_KEYS:
                     raise UsageError(f"{where}: unknown key {key!r}: {nearest(key, _PART_KEYS)}")
-            base = Recipe.load(part["recipe"]) if "recipe" in part else self
+            base = self._base_of(part, where)
             values = {
                 name: _merged(base.values.get(name, {}), part.get(name, {}), f"{where}.{name}")
                 for name in ("environment", "collect")
             }
             parts.append((part["name"], part.get("weight", 1.0), Recipe(values, f"{where} ({part['name']})")))
         return parts
+
+    def _base_of(self, part, where):
+        """The recipe whose sections the part shares."""
+        if "recipe" not in part:
+            return self
+        if part["recipe"] is None:
+            return Recipe({}, where)
+        base = Recipe.load(part["recipe"])
+        if "mixture" in base.values:
+            raise UsageError(f"{where}: the recipe {part['recipe']} is a mixture itself; list its parts here instead")
+        return base
 
     def model_classes(self):
         """(config class, model class) of `model.method`, after checking the section's keys."""
@@ -271,15 +283,22 @@ class Recipe:
         return ICRLConfig
 
     def to_dict(self):
-        """All sections as plain values, defaults of the dataclass sections filled in."""
-        partial = {"collect"} if "mixture" in self.values else set()
-        return {
-            name: asdict(getattr(self, name))
-            if name in _DATACLASSES and name not in partial
-            else copy.deepcopy(self.values[name])
+        """All sections as plain values, defaults of the dataclass sections filled in.
+
+        The parts of a mixture are written out, so that nothing depends on another file; the section `collect`, which
+        they shared, is then not needed.
+        """
+        values = {
+            name: asdict(getattr(self, name)) if name in _DATACLASSES else copy.deepcopy(self.values[name])
             for name in SECTIONS
-            if name in self.values
+            if name in self.values and not (name == "collect" and "mixture" in self.values)
         }
+        if "mixture" in values:
+            values["mixture"]["parts"] = [
+                {"name": name, "weight": weight, "recipe": None, **part.to_dict()}
+                for name, weight, part in self.parts()
+            ]
+        return values
 
     def to_yaml(self):
         """The recipe as YAML text that `load` reads back to the same values."""

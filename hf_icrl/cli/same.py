@@ -21,12 +21,19 @@ _FREE = {
 def check_same_recipe(old, new, sections, where):
     """Raise `ValueError` naming the first value in which two recipes (plain dicts) differ and that decides bits."""
     for section in sections:
-        for key, a, b in differences(old.get(section, {}), new.get(section, {}), f"{section}."):
-            if key not in _FREE:
+        before, now = (_by_name(recipe.get(section, {})) for recipe in (old, new))
+        for key, a, b in differences(before, now, f"{section}."):
+            if key not in _FREE and not key.endswith(".collect.num_proc"):
                 raise ValueError(
                     f"{where} was made with {key} = {a!r}, now it is {b!r}; use the same value to go on, or another "
                     "--output_dir to start afresh"
                 )
+
+
+def _by_name(section):
+    """The parts of the section mixture by their names, so that a difference in one of them is named."""
+    parts = {f"parts.{part['name']}": part for part in section.get("parts", ())}
+    return {key: value for key, value in section.items() if key != "parts"} | parts
 
 
 def check_same_histories(recipe, parts, dataset_dir):

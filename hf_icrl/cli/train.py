@@ -2,10 +2,12 @@
 
   hf-icrl train --config quickstart --output_dir runs/quickstart
   hf-icrl train --config my_recipe.yaml --dataset my_histories --train.learning_rate 1e-3
+  hf-icrl train --config one.yaml two.yaml --weights 2 1 --output_dir runs/both
   torchrun --standalone --nproc_per_node 2 -m hf_icrl train --config quickstart --output_dir runs/quickstart
 
 Reads DIR/dataset, writes DIR/checkpoints while it trains and DIR/model when it is done. Interrupted, it goes on from
-the newest whole checkpoint and ends with the same bits as an uninterrupted run.
+the newest whole checkpoint and ends with the same bits as an uninterrupted run. Several recipes are the mixture that
+`hf-icrl collect` made of them; model, training and evaluation are those of the first.
 """
 
 import os
@@ -19,11 +21,11 @@ from hf_icrl.model_folder import RECIPE_FILE
 
 TAKES_OVERRIDES = True
 RESUMES = True
-USAGE = "--config RECIPE [--output_dir DIR] [--dataset DIR] [--section.key VALUE ...]"
+USAGE = "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--dataset DIR] [--section.key VALUE ...]"
 
 
 def add_arguments(parser):
-    add_recipe_arguments(parser)
+    add_recipe_arguments(parser, several=True)
     parser.add_argument("--dataset", metavar="DIR", help="the learning histories (default: OUTPUT_DIR/dataset)")
 
 
@@ -68,7 +70,7 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
         length=config.context_length,
         num_windows=arguments.num_windows_for_max_steps(),
         seed=arguments.seed,
-        times=config.position_embedding == "env_time",
+        times=config.embeds_time,
         weighting=None if arguments.loss_weighting == "none" else arguments.loss_weighting,
     )
     check_writable(folder.checkpoints)
@@ -115,7 +117,7 @@ def _already_trained(recipe, model_dir):
             )
         return False
     old = Recipe.from_text(path.read_text(encoding="utf-8"), origin=str(path)).to_dict()
-    check_same_recipe(old, recipe.to_dict(), ("environment", "collect", "model", "train"), path)
+    check_same_recipe(old, recipe.to_dict(), ("environment", "collect", "mixture", "model", "train"), path)
     return True
 
 

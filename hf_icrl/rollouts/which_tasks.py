@@ -18,16 +18,19 @@ _SETS = ("held_out", "validation", "train")
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where a model was made to act; `tasks` maps "train", "validation" and "held_out" to lists of task dicts."""
+    """Where a model was made to act; `tasks` maps "train", "validation" and "held_out" to lists of task dicts.
 
-    family: str
+    Imported data have no family, and nobody knows their environment's arguments.
+    """
+
+    family: str | None
     env_id: str
     env_kwargs: dict
     tasks: dict
     where: str
 
     def is_of(self, family):
-        return (self.env_id, self.env_kwargs) == (family.env_id, family.env_kwargs)
+        return self.env_id == family.env_id and (self.family is None or self.env_kwargs == family.env_kwargs)
 
 
 def resolve(family, tasks, evaluation_set, config):
@@ -52,7 +55,12 @@ def resolve(family, tasks, evaluation_set, config):
                 f"the model ({name or 'never saved'}) has no {RECIPE_FILE} beside it that says where it acts: pass the "
                 'task family and tasks, for example evaluate(model, "dark_room", tasks)'
             )
-        # Of a mixture, its first part.
+        if origins[0].family is None:
+            raise ValueError(
+                f"the model was trained on imported data of {origins[0].env_id}, says {origins[0].where}, which belong to "
+                'no task family: pass one and tasks, for example evaluate(model, "dark_room", tasks)'
+            )
+        # Of a mixture, what its recipe evaluates on, or the first part.
         family = task_family(origins[0].family, **origins[0].env_kwargs)
     elif isinstance(family, str):
         ours = [origin for origin in origins if family in (origin.family, origin.env_id)]
@@ -88,6 +96,12 @@ def _tasks_of(family, origins, evaluation_set, name):
             f"the model was trained in {origin.env_id} {origin.env_kwargs}, says {origin.where}, so {family!r} has no "
             f"{evaluation_set} tasks of its: pass tasks=[...]"
         )
+    for origin in origins:
+        if origin.family is None:
+            raise ValueError(
+                f"{origin.where} says that the model was trained on imported data, and not in which environments, so "
+                "nobody knows which tasks are held out: pass tasks=[...]"
+            )
     # Nothing of this environment was trained on: the tasks that the library holds out by default stand for it.
     return family.split()[1]
 
@@ -110,10 +124,15 @@ def _origins(name):
     if name is None or not (Path(name).is_dir() or cached_revision(name)):
         return []
     record = record_of(name)
-    if record is not None:
-        return [_origin_of_record(part, f"{name}/history_info.json") for part in record.get("mixture", [record])]
-    text, where = recipe_of(name)
-    return [] if text is None else [_origin_of_recipe(text, where)]
+    if record is None:
+        text, where = recipe_of(name)
+        return [] if text is None else _origins_of_recipe(text, where)
+    origins = [_origin_of_record(part, f"{name}/history_info.json") for part in record.get("mixture", [record])]
+    text, where = recipe_of(name) if len(origins) > 1 else (None, None)
+    if text is not None:
+        main = _origins_of_recipe(text, where)[0]
+        origins.sort(key=lambda origin: (origin.env_id, origin.env_kwargs) != (main.env_id, main.env_kwargs))
+    return origins
 
 
 def _origin_of_record(record, where):
@@ -123,15 +142,22 @@ def _origin_of_record(record, where):
     return _Origin(record["family"], record["env_id"], record["env_kwargs"], tasks, where)
 
 
-def _origin_of_recipe(text, where):
+def _origins_of_recipe(text, where):
+    """The section environment, which says where to evaluate, and those of the parts of a mixture."""
     try:
-        section = yaml.safe_load(text)["environment"]
-        if not isinstance(section["family"], str):
+        recipe = yaml.safe_load(text)
+        parts = (recipe.get("mixture") or {}).get("parts", ())
+        sections = [recipe["environment"], *(part["environment"] for part in parts)]
+        if not all(isinstance(section["family"], str) for section in sections):
             raise TypeError
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{where} has no section environment with a family in it, so it is no recipe; restore or remove it"
         ) from error
+    return [_origin_of_section(section, where) for section in sections]
+
+
+def _origin_of_section(section, where):
     family = task_family(section["family"], **(section.get("kwargs") or {}))
     names = ("split_seed", "held_out", "validation", "population")
     tasks = divide_tasks(family, **{name: section[name] for name in names if name in section})

@@ -91,6 +91,7 @@ def test_differing_spaces_are_refused_by_name_or_padded_as_asked(tmp_path):
         ValueError, match=r"parts 'noise' and 'q' .* observation_space: Discrete\(n=16\) and Discrete\(n=25\)"
     ):
         mixture(tmp_path / "refused", env_kwargs=sizes)
+    assert not (tmp_path / "refused").exists()
     mixture(tmp_path / "padded", env_kwargs=sizes, reconcile="pad")
     assert read_info(tmp_path / "padded")["observation_space"] == {"type": "Discrete", "n": 25}
     box = {"type": "Box", "shape": [2], "low": [0.0, 0.0], "high": [1.0, 1.0]}
@@ -103,6 +104,9 @@ def test_differing_spaces_are_refused_by_name_or_padded_as_asked(tmp_path):
 def test_what_a_part_holds_out_no_other_part_may_train_on(tmp_path):
     with pytest.raises(ValueError, match=r"held_out tasks of part 'noise'|train tasks of part 'noise'"):
         mixture(tmp_path / "leak", parts=(NOISE, {**Q, "split_seed": 1}))
+    with pytest.raises(ValueError, match=r"train tasks of part 'q' and one of the train tasks of part 'noise'"):
+        mixture(tmp_path / "leak", parts=(NOISE, {**Q, "tasks": "held_out"}))
+    assert not (tmp_path / "leak").exists()
 
 
 @pytest.mark.parametrize(

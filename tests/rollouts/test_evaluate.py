@@ -286,7 +286,7 @@ def test_without_a_recipe_one_has_to_say_where_to_act(model, family, tmp_path):
         evaluate(tmp_path)
 
 
-def save_with_record(model, folder, family, **record):
+def save_with_record(model, folder, family, /, **record):
     model.save_pretrained(folder)
     train, held_out = family.split(seed=7, held_out=5)
     train, validation = validation_split(train, 2, seed=7)
@@ -336,6 +336,40 @@ def test_a_model_trained_on_the_held_out_tasks_holds_out_the_others(model, famil
     with pytest.raises(ValueError, match="not held out"):
         evaluate(tmp_path, family, tasks["held_out"], **SHORT)
     assert evaluate(tmp_path, **SHORT)["tasks"] == tasks["train"]
+
+
+@pytest.mark.parametrize("beside", ["record", "recipe"])
+def test_of_a_mixture_the_recipe_says_where_to_evaluate_and_all_parts_what_was_trained_on(model, tmp_path, beside):
+    sections = [
+        {"family": "dark_room", "kwargs": {"size": 4, "horizon": h}, "held_out": 5, "split_seed": 7} for h in (6, 7)
+    ]
+    first, second = (DarkRoomFamily(**section["kwargs"]) for section in sections)
+    train, held_out = first.split(seed=7, held_out=5)
+    model.save_pretrained(tmp_path)
+    if beside == "record":
+        part = {"tasks": {"train": train, "validation": [], "held_out": held_out}, "collected_on": "train"}
+        parts = [{"family": f.name, "env_id": f.env_id, "env_kwargs": f.env_kwargs, **part} for f in (first, second)]
+        write_info(tmp_path, {"mixture": parts})
+    recipe = {"environment": sections[1], "mixture": {"parts": [{"name": "a", "environment": sections[0]}]}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    found = evaluate(tmp_path, **SHORT)
+    assert (found["env_kwargs"]["horizon"], found["tasks"]) == (7, held_out)
+    for family in (first, second):
+        assert evaluate(tmp_path, family, **SHORT)["tasks"] == held_out
+        with pytest.raises(ValueError, match="not held out"):
+            evaluate(tmp_path, family, train[:1], **SHORT)
+
+
+def test_imported_data_say_what_was_trained_on_but_not_where_to_act(model, family, tmp_path):
+    tasks = save_with_record(model, tmp_path, family, family=None, env_kwargs={})
+    with pytest.raises(ValueError, match=r"trained on imported data of hf_icrl/DarkRoom-v0.* no task family"):
+        evaluate(tmp_path)
+    with pytest.raises(ValueError, match="not held out"):
+        evaluate(tmp_path, family, tasks["train"][:1], **SHORT)
+    assert evaluate(tmp_path, family, tasks["held_out"], **SHORT)["tasks"] == tasks["held_out"]
+    save_with_record(model, tmp_path, family, family=None, env_id="Room-v0", env_kwargs={})
+    with pytest.raises(ValueError, match="nobody knows which tasks are held out"):
+        evaluate(tmp_path, family, **SHORT)
 
 
 def test_the_recipe_of_a_model_from_the_hub_is_found_in_the_cache(model, family, tmp_path):
