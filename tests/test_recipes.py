@@ -52,7 +52,7 @@ def test_a_small_recipe_goes_from_histories_to_an_action(name, tmp_path):
     torch.manual_seed(0)
     model = model_class(config)
     length = min(config.context_length, collection.info["num_transitions"] // collection.info["num_histories"] // 2)
-    timed = config.position_embedding == "env_time"
+    timed = config.embeds_time
     windows = HistoryWindows(collection.dataset, length=length, num_windows=2, times=timed)
     batch = {key: torch.from_numpy(np.stack([w[key] for w in windows.__getitems__([0, 1])])) for key in windows[0]}
     loss = model(**batch).loss

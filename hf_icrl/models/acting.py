@@ -67,7 +67,7 @@ class ActingMixin:
             refill_keep=int(refill_keep),
             context_length=config.context_length,
             spaces=(self.observation_space, self.action_space),
-            episode_length=config.episode_length if config.position_embedding == "env_time" else None,
+            episode_length=config.episode_length if config.embeds_time else None,
             reward_values=config.reward_values if config.reward_embedding == "table" else None,
             cache=new_cache(
                 config.trunk_config,
@@ -221,7 +221,7 @@ class ActingMixin:
             num_steps * per_step, self.device, rows=rows, additive_dtype=self.trunk.dtype if eager else None
         )
         positions = None
-        if self.config.position_embedding == "trunk" and (before != before[0]).any():
+        if self.config.position_embedding != "env_time" and (before != before[0]).any():
             positions = torch.from_numpy(before[:, None] // per_step + np.arange(num_steps)).to(self.device)
         return self._forward(state, inputs, attention_mask=mask, position_ids=positions)
 

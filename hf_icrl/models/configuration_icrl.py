@@ -51,10 +51,10 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             (rotary for Llama, a table for GPT-2), counted from the beginning of the context. `"env_time"`: a learned
             vector for the time inside the episode (steps taken before this one), added to every token of the step,
             and no other position: to the trunk every step stands at position 0. It tells the model that an episode's
-            end is near and nothing about how old the history is.
+            end is near, and nothing about which episode came first. `"trunk_and_env_time"`: both.
         episode_length (`int`, *optional*):
             The most steps that an episode has, the horizon: times are 0 to `episode_length - 1`, a later one is an
-            error. Required by and only read with `position_embedding="env_time"`.
+            error. Required by and only read where `position_embedding` has env_time in it.
         observation_embedding (`str`, *optional*, defaults to `"auto"`):
             `"table"`: one vector a state (Discrete). `"row_col"`: the sum of one vector a factor, for a MultiDiscrete,
             or for a Discrete that counts the cells of `observation_grid` row by row. `"linear"`: a projection of the
@@ -109,7 +109,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     action_space: dict[str, Any] | None = None
     context_length: int = 200
     token_layout: Literal["fused", "interleaved"] = "fused"
-    position_embedding: Literal["trunk", "env_time"] = "trunk"
+    position_embedding: Literal["trunk", "env_time", "trunk_and_env_time"] = "trunk"
     episode_length: int | None = None
     observation_embedding: Literal["auto", "table", "row_col", "linear", "fourier", "conv"] = "auto"
     observation_grid: list[int] | None = None
@@ -149,6 +149,11 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     def tokens_per_step(self):
         """Tokens that one environment step becomes: 1 (fused) or 3 (interleaved)."""
         return 3 if self.token_layout == "interleaved" else 1
+
+    @property
+    def embeds_time(self):
+        """Whether the model reads the time inside the episode, `episode_times`."""
+        return self.position_embedding != "trunk"
 
     @property
     def resolved_refill_keep(self):

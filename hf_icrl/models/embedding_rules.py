@@ -93,8 +93,8 @@ def check_position_embedding(config):
     """Raise `ValueError` if times are to be embedded and it is not known how many there are."""
     if config.episode_length is not None and config.episode_length < 1:
         raise ValueError(f"episode_length={config.episode_length}; it must be at least 1 step")
-    if config.position_embedding == "env_time" and config.episode_length is None:
+    if config.embeds_time and config.episode_length is None:
         raise ValueError(
-            "position_embedding='env_time' has one vector for each time inside an episode, so it needs episode_length, "
-            "the most steps that an episode has (the horizon of the environment)"
+            f"position_embedding={config.position_embedding!r} has one vector for each time inside an episode, so it "
+            "needs episode_length, the most steps that an episode has (the horizon of the environment)"
         )

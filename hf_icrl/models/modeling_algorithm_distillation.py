@@ -54,8 +54,8 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
                 1 if that action ended its episode (by termination or truncation), 0 if not, -1 where there is no
                 step before (a history's true start): action and reward are then embedded as "none".
             episode_times (`torch.LongTensor` of shape `(batch, steps)`, *optional*):
-                Steps taken in the running episode before each action. Required with
-                `position_embedding="env_time"`, an error otherwise.
+                Steps taken in the running episode before each action. Required where `position_embedding` has
+                env_time in it, an error otherwise.
             attention_mask (`torch.Tensor`, *optional*):
                 `(batch, steps)`, 0 for padding; with a cache `(batch, past + steps)`.
             position_ids (`torch.LongTensor` of shape `(batch, steps)`, *optional*):

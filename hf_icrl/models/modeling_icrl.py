@@ -165,11 +165,11 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         Whether `episode_times` are there is always looked at. Values only on the CPU: elsewhere looking at them would
         stop the device, and in a compiled graph break it.
         """
-        timed = self.config.position_embedding == "env_time"
+        timed = self.config.embeds_time
         if timed != (episode_times is not None):
             raise ValueError(
-                "position_embedding='env_time' needs episode_times, the steps taken in the running episode before each "
-                "step: make the windows with HistoryWindows(..., times=True)"
+                f"position_embedding={self.config.position_embedding!r} needs episode_times, the steps taken in the "
+                "running episode before each step: make the windows with HistoryWindows(..., times=True)"
                 if timed
                 else "episode_times were given, but position_embedding is 'trunk', which does not read them: make the "
                 "windows with HistoryWindows(..., times=False)"

@@ -68,7 +68,8 @@ class TrajectoryEmbedding(nn.Module):
         self.no_reward = nn.Embedding(1, hidden_size)
         # Rows: none, the episode went on, the episode ended.
         self.done = nn.Embedding(3, hidden_size)
-        if config.position_embedding == "env_time":
+        self.embeds_time = config.embeds_time
+        if self.embeds_time:
             self.time = nn.Embedding(config.episode_length, hidden_size)
 
     def forward(self, observations, previous_actions, previous_rewards, previous_dones, episode_times=None):
@@ -79,7 +80,7 @@ class TrajectoryEmbedding(nn.Module):
             previous_actions (`torch.Tensor`): (B, T) int64 or (B, T, *shape) float32.
             previous_rewards (`torch.Tensor`): (B, T) float32.
             previous_dones (`torch.Tensor`): (B, T) int64: 1 ended, 0 went on, -1 no predecessor.
-            episode_times (`torch.Tensor`): (B, T) int64, with `position_embedding="env_time"` and only then.
+            episode_times (`torch.Tensor`): (B, T) int64, where the config says that they are embedded, and only then.
 
         Returns:
             `torch.Tensor`: (B, T * P, H).

@@ -120,7 +120,7 @@ def reference_logits(to_batch):
 
     @torch.no_grad()
     def compute(model, history, overflow="refill", keep=None):
-        batch = to_batch(history, times=model.config.position_embedding == "env_time")
+        batch = to_batch(history, times=model.config.embeds_time)
         window = model.config.context_length
         keep = window // 2 if keep is None else keep
         logits = []

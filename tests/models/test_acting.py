@@ -15,7 +15,8 @@ from hf_icrl.models.action_heads import GaussianHead
 ENV_TIME = {"position_embedding": "env_time", "episode_length": 64}  # no episode of these tests is longer
 
 TOLERANCE = 1e-5
-POSITIONS = [pytest.param({}, id="trunk"), pytest.param(ENV_TIME, id="env_time")]
+BOTH = {**ENV_TIME, "position_embedding": "trunk_and_env_time"}
+POSITIONS = [pytest.param({}, id="trunk"), pytest.param(ENV_TIME, id="env_time"), pytest.param(BOTH, id="both")]
 
 
 def one_row(history, row, start=0, stop=None):

@@ -255,7 +255,7 @@ def test_the_options_train_save_load_and_act(
 ):
     model = make_model(observation=observation, token_layout=layout, initializer_range=0.1, **config).train()
     history = make_history(model, rows=4, steps=8)
-    batch = to_batch(history, times=model.config.position_embedding == "env_time")
+    batch = to_batch(history, times=model.config.embeds_time)
     batch["labels"] = torch.from_numpy(history["actions"])
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
