@@ -60,7 +60,11 @@ def task_family(name, /, **env_kwargs):
         raise ValueError(f"unknown task family {name!r}: {nearest(name, {*_FAMILIES, *_FAMILY_OF_ENV_ID})}")
     module, _, attribute = _FAMILIES[key].partition(":")
     family_class = getattr(import_module(module), attribute)
-    check_names(env_kwargs, list(inspect.signature(family_class).parameters), f"{key} argument")
+    parameters = inspect.signature(family_class).parameters
+    check_names(env_kwargs, list(parameters), f"{key} argument")
+    for parameter in parameters.values():
+        if parameter.default is parameter.empty and parameter.name not in env_kwargs:
+            raise ValueError(f"the task family {key!r} needs the argument {parameter.name!r}, which has no default")
     return family_class(**env_kwargs)
 
 

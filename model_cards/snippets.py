@@ -1,5 +1,7 @@
 """The code that a card prints. The tests run it as printed."""
 
+import inspect
+
 from hf_icrl.model_cards.rendering import literal
 from hf_icrl.tasks import task_family
 
@@ -55,9 +57,11 @@ def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
         tasks (list of task dicts): the first few are printed.
         episodes (`int`): how many episodes to act.
     """
-    # Only what differs from the family's defaults: short code is read, long code is skipped.
-    defaults = task_family(family).env_kwargs
-    changed = {name: value for name, value in env_kwargs.items() if defaults.get(name) != value}
+    # Only what has no default or differs from it: short code is read, long code is skipped.
+    parameters = inspect.signature(type(task_family(family, **env_kwargs))).parameters
+    needed = {name: value for name, value in env_kwargs.items() if parameters[name].default is inspect.Parameter.empty}
+    defaults = task_family(family, **needed).env_kwargs
+    changed = {name: value for name, value in env_kwargs.items() if name in needed or defaults.get(name) != value}
     arguments = ", ".join([literal(family), *(f"{name}={literal(value)}" for name, value in changed.items())])
     return _MODEL.format(
         model=literal(str(model_id)), family=arguments, tasks=literal(list(tasks[:4])), episodes=episodes

@@ -286,6 +286,7 @@ def test_a_finite_law_gives_all_its_tasks_and_its_values_are_uniform():
     ("arguments", "message"),
     [
         ({"env": "CartPol-v1"}, "unknown gymnasium environment 'CartPol-v1': did you mean 'CartPole-v1'"),
+        ({}, "the task family 'gymnasium' needs the argument 'env'"),
         ({"env": 3}, "env is 3; it must be a gymnasium id"),
         (
             {"env": "no_such_module:Env-v0"},
@@ -397,3 +398,13 @@ def test_a_report_on_an_environment_that_cannot_be_drawn_here_has_no_replay(tmp_
     assert report["normalized_return"] is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["learning_curve.png", "report.json"]
     assert "no replay.mp4: hf_icrl/Gymnasium-v0 cannot be drawn (pygame is not installed" in caplog.text
+
+
+def test_a_model_card_prints_the_arguments_that_make_the_family():
+    from hf_icrl.model_cards import usage_snippet
+
+    family, tasks = known("Acrobot-v1")
+    code = usage_snippet("some/model", family.name, family.env_kwargs, tasks)
+    line = next(line for line in code.splitlines() if line.startswith("family = "))
+    assert line == 'family = hf_icrl.task_family("gymnasium", env="Acrobot-v1", horizon=15)'
+    assert eval(line.removeprefix("family = ")).env_kwargs == family.env_kwargs
