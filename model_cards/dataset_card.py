@@ -4,8 +4,10 @@ from pathlib import Path
 
 from huggingface_hub import DatasetCardData
 
-from hf_icrl.files import atomic_file
+from hf_icrl.files import atomic_file, read_json
 from hf_icrl.histories import describe_histories
+from hf_icrl.histories.schema import OPTIONAL_COLUMNS
+from hf_icrl.model_cards.openings import episodes_text, lesson, opening
 from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
 from hf_icrl.model_cards.rendering import render
 from hf_icrl.model_cards.snippets import dataset_snippet, mixture_snippet
@@ -35,12 +37,6 @@ _REQUIRED = (
     "num_transitions",
     "package_version",
 )
-# How the card begins, by source; `history_info.json` says more.
-_OPENINGS = {
-    "noise_curriculum": "What a demonstrator did while its noise decayed, so that its return grows over a history as if "
-    "it learned, which it does not",
-    "q_learning": "What a learner did while it learned",
-}
 # The rows of `describe_histories` that the card shows; the others it says in its own words.
 _FACTS = ("histories", "transitions", "mean return", "at the end")
 # The picture that `hf-icrl collect` puts beside the data.
@@ -80,7 +76,12 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
         metadata=_metadata(title, rows, license, _configs(folder)),
         title=title,
         info=info,
-        opening=_OPENINGS.get(info["source"]["name"], f"What the source `{info['source']['name']}` did"),
+        opening=opening(info["source"]),
+        lesson=lesson(info),
+        episodes=episodes_text(info),
+        # What is None has no effect.
+        arguments={name: value for name, value in info["env_kwargs"].items() if value is not None},
+        columns=_optional_columns(folder),
         tasks={name: tasks for name, tasks in info["tasks"].items() if tasks},
         shown=_TASKS_SHOWN,
         facts=[row for row in describe_histories(folder, info) if row[0] in _FACTS],
@@ -122,6 +123,13 @@ def _write_mixture_card(folder, info, dataset_id, license):
     return _write(folder, text)
 
 
+def _optional_columns(folder):
+    """Which columns the rows have beside those that all have; nothing where `datasets` does not say it."""
+    path = folder / "dataset_info.json"
+    features = read_json(path)["features"] if path.is_file() else {}
+    return [name for name in OPTIONAL_COLUMNS if name in features]
+
+
 def _metadata(title, rows, license, configs):
     return DatasetCardData(
         license=license,
@@ -134,7 +142,7 @@ def _metadata(title, rows, license, configs):
 
 
 def _window_length(info):
-    """A length of windows that every history has, for the snippet."""
+    """A length of windows for the snippet, at most the histories' mean length: some history is as long."""
     return max(1, min(200, info["num_transitions"] // max(info["num_histories"], 1)))
 
 

@@ -13,6 +13,7 @@ from huggingface_hub import DatasetCard
 
 from hf_icrl import collect
 from hf_icrl.model_cards import write_dataset_card
+from hf_icrl.sources import _SOURCES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -67,10 +68,45 @@ def test_it_says_how_the_data_were_made_and_which_tasks_were_kept_back(collectio
 def test_the_first_sentence_depends_on_the_source(collection, tmp_path):
     for name, words in (
         ("q_learning", "What a learner did while it learned: "),
+        ("thompson", "What Thompson sampling did while it found out which arm pays the most: "),
+        ("uniform", "Nothing improves in them"),
+        ("oracle", "imitates the expert"),
         ("mine", "What the source `mine` did: "),
     ):
         info = {**collection.info, "source": {"name": name, "params": {}, "description": "From scratch."}}
         assert words in write_dataset_card(tmp_path, info).read_text()
+
+
+def test_every_source_has_an_opening_of_its_own(collection, tmp_path):
+    for name in _SOURCES:
+        source = {"name": name, "params": {"algorithm": "PPO"}, "description": "From scratch."}
+        text = write_dataset_card(tmp_path, {**collection.info, "source": source}).read_text()
+        assert f"What the source `{name}` did" not in text
+
+
+def test_a_bandit_is_told_by_steps_and_imported_data_by_what_is_known(tmp_path):
+    made = collect(
+        "bernoulli_bandit",
+        "thompson",
+        env_kwargs={"num_arms": 3, "horizon": 20},
+        population={"num": 5},
+        output_dir=tmp_path / "bandit",
+        histories_per_task=1,
+        episodes=1,
+        columns=["optimal_actions"],
+        progress=False,
+    )
+    text = write_dataset_card(made.path, made.info).read_text()
+    assert "4 **learning histories** of one episode each, 80 transitions" in text
+    assert "first to last step" in text
+    assert "(mean of the last 2 steps)" in text
+    assert "| `optimal_actions` |" in text
+    assert "| `log_probs` |" not in text
+    imported = {**made.info, "seed": None, "episodes": 7, "env_kwargs": {}, "env_id": "mine/Room-v0"}
+    imported["source"] = {"name": "parquet", "params": {}, "description": "Imported."}
+    text = write_dataset_card(made.path, imported).read_text()
+    assert "Data recorded elsewhere, from parquet files: 4 **learning histories** of up to 7 episodes" in text
+    assert "transitions of `mine/Room-v0`. If their order shows how somebody learned" in text
 
 
 def test_the_code_runs_as_printed(collection, card):
