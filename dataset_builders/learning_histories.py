@@ -61,6 +61,46 @@ class LearningHistories(datasets.ArrowBasedBuilder):
             description="9x9 DarkRoom, tabular Q-learning",
             source="q_learning",
         ),
+        LearningHistoriesConfig(
+            name="dark_room_a2c",
+            version=datasets.Version("1.0.0"),
+            description="9x9 DarkRoom whose goal ends the episode, A2C, every sixth episode",
+            env_kwargs={"terminate_on_goal": True},
+            held_out="a3c_dt",
+            source="a2c",
+            # 30 times the published one: learned after 300 episodes instead of 4000.
+            source_params={"learning_rate": 3e-3},
+            episodes=300,
+            subsample=6,
+        ),
+        LearningHistoriesConfig(
+            name="key_to_door_noise_curriculum",
+            version=datasets.Version("1.0.0"),
+            description="9x9 KeyToDoor, AD-eps noise curriculum",
+            family="key_to_door",
+            held_out="ad_eps",
+            histories_per_task=1,
+        ),
+        LearningHistoriesConfig(
+            name="bernoulli_bandit_thompson",
+            version=datasets.Version("1.0.0"),
+            description="Bernoulli bandits of 4 to 20 arms, Thompson sampling",
+            family="bernoulli_bandit",
+            population={"num": 10_000, "min_arms": 4},
+            source="thompson",
+            histories_per_task=1,
+            episodes=1,
+        ),
+        LearningHistoriesConfig(
+            name="contextual_bandit_lin_ucb",
+            version=datasets.Version("1.0.0"),
+            description="Contextual bandits of 4 to 20 arms, LinUCB",
+            family="contextual_bandit",
+            population={"num": 10_000, "min_arms": 4},
+            source="lin_ucb",
+            histories_per_task=1,
+            episodes=1,
+        ),
     ]
     DEFAULT_CONFIG_NAME = "dark_room_noise_curriculum"
 

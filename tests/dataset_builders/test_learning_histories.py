@@ -45,12 +45,27 @@ def test_streaming_gives_the_same_rows(tmp_path):
     assert list(builder.as_streaming_dataset(split="train")) == builder.as_dataset(split="train").to_list()
 
 
+# What makes each of them small enough for a test.
+FEW = {
+    "dark_room_a2c": {"env_kwargs": {"size": 9, "horizon": 8}, "histories_per_task": 10, "histories_per_shard": 290},
+    "key_to_door_noise_curriculum": {"held_out": 3, "population": {"num": 12}},
+    "bernoulli_bandit_thompson": {"env_kwargs": {}, "population": {"num": 12}},
+    "contextual_bandit_lin_ucb": {"env_kwargs": {}, "population": {"num": 12}},
+}
+
+
 @pytest.mark.parametrize("config_name", [config.name for config in LearningHistories.BUILDER_CONFIGS])
 def test_named_configs_are_whole(tmp_path, config_name):
     builder = LearningHistories(cache_dir=str(tmp_path), config_name=config_name)
-    assert config_name == f"dark_room_{builder.plans['train'].source.name}"
-    dataset = build(tmp_path, config_name=config_name).as_dataset(split="train")
-    assert set(dataset["source"]) == {builder.plans["train"].source.name}
+    plan = builder.plans["train"]
+    assert config_name == f"{plan.family.name}_{plan.source.name}"
+    assert builder.plans["held_out"].num_histories > 0
+    small = build(tmp_path, config_name=config_name, **FEW.get(config_name, {}))
+    for split in ("train", "held_out"):
+        dataset = small.as_dataset(split=split)
+        assert set(dataset["source"]) == {plan.source.name}
+        assert dataset.num_rows == small.plans[split].num_histories * len(small.plans[split].keep)
+        validate_histories(dataset)
 
 
 def test_every_argument_is_in_the_cache_key(tmp_path):
