@@ -26,8 +26,9 @@ TASK_SETS = ("train", "held_out")
 class CollectionPlan:
     """Everything that the bits of a collection depend on. See `hf_icrl.collect` for the arguments.
 
-    History `h` is one run of the source on task `h % number of tasks`, and its bits depend only on the source, that
-    task, `seed` and `h`; shard `s` holds the histories from `s * histories_per_shard` on.
+    History `h` is one run of the source on task `h // streams % number of tasks` (`streams` of the source: histories that
+    one learner makes at once), and its bits depend only on the source, that task, `seed` and `h`; shard `s` holds the
+    histories from `s * histories_per_shard` on.
 
     Attributes:
         family, source: the resolved objects.
