@@ -7,19 +7,19 @@ again; the next episode is the same task once more.
 import operator
 from abc import ABC, abstractmethod
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from hf_icrl.checks import checked_int
 from hf_icrl.counter_random import bits
 from hf_icrl.envs.drawn_ahead import DrawnAhead
+from hf_icrl.envs.episodic import EpisodicEnv
 
-RENDER_MODES = ["rgb_array"]
-RENDER_FPS = 8
 # The stream from which an environment without a task draws one begins at this number of its slot's stream: no clock
 # of a slot ever comes there.
 _TASK_STREAM = 2**62
+# The one slot of a scalar environment.
+_ALONE = np.zeros(1, dtype=np.int64)
 
 
 class BanditRules(ABC):
@@ -52,7 +52,7 @@ class GaussianRewards:
         return value + self.noise * numbers[-1]
 
 
-class BanditEnv(BanditRules, gym.Env):
+class BanditEnv(BanditRules, EpisodicEnv):
     """Base of the scalar bandits.
 
     A subclass checks its arguments, calls this constructor and defines `BanditRules` and what is abstract here. Its
@@ -65,45 +65,33 @@ class BanditEnv(BanditRules, gym.Env):
         observation_space (`gymnasium.spaces.Space`): what is shown.
     """
 
-    metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
-
     def __init__(self, num_arms, horizon, task, observation_space, render_mode=None):
         self.num_arms = num_arms
         self.horizon = checked_int(horizon, "horizon", 1)
-        self.render_mode = checked_render_mode(render_mode)
-        self.observation_space = observation_space
-        self.action_space = spaces.Discrete(num_arms)
+        super().__init__(observation_space, num_arms, render_mode)
         self._task = task
         self._draws_task = task is None
-        self._streams = None
-        self._steps = None  # None: no episode is running
+        self._ahead = None
 
     @abstractmethod
     def _values(self, numbers):
         """The expected rewards of all usable arms now, a list of floats."""
 
-    @abstractmethod
-    def _observe(self, numbers):
-        """What is shown now."""
+    def _seeded(self):
+        self._ahead = self._ahead or DrawnAhead(1, self._draw)
+        self._ahead.seed(_ALONE, self._stream)
+        if self._draws_task:
+            self._task = self._drawn_tasks(task_streams(self._stream))[0].tolist()
+        self._num_actions = self._num_usable()
+        self._mask = (np.arange(self.num_arms) < self._num_actions).astype(np.int8)
 
-    def reset(self, *, seed=None, options=None):
-        """Begin an episode; `options` has no entries. Returns `(observation, infos)`."""
-        super().reset(seed=seed)
-        everything = np.ones(1, dtype=bool)
-        if seed is not None or self._streams is None:
-            # Never seeded: gymnasium draws a seed from the operating system and tells it by `np_random_seed`.
-            self._streams = self._streams or DrawnAhead(1, self._draw)
-            self._streams.seed(everything, [self.np_random_seed])
-            if self._draws_task:
-                self._task = self._drawn_tasks(task_streams(self._streams.keys))[0].tolist()
-        else:
-            self._streams.skip(everything)
-        self._steps = 0
-        self._pulls, self._last = [0] * self._num_usable(), None
-        self._mask = (np.arange(self.num_arms) < self._num_usable()).astype(np.int8)
-        observation, infos = self._show(0.0)
+    def _begin(self):
+        if self._episode:
+            self._ahead.skip(_ALONE)
+        self._numbers = self._ahead.now[:, 0].tolist()
+        self._regret = 0.0
+        self._pulls, self._last = [0] * self._num_actions, None
         self._drawn_values = self._values(self._numbers)
-        return observation, infos
 
     def step(self, action):
         """Pull one arm. Returns `(observation, reward, False, truncated, infos)`.
@@ -111,37 +99,33 @@ class BanditEnv(BanditRules, gym.Env):
         Raises:
             ValueError: the task has no such arm.
         """
-        if self._steps is None:
-            raise gym.error.ResetNeeded("the episode is over or was never begun; call reset() before step()")
-        values = self._values(self._numbers)
         action = operator.index(action)
-        if not 0 <= action < len(values):
-            raise ValueError(unusable_arm(action, len(values)))
+        if self._steps is None or not 0 <= action < self._num_actions:
+            raise self._refusal(action)
+        values = self._values(self._numbers)
         reward = np.float32(self._earned(values[action], self._numbers))
-        regret = max(values) - values[action]
+        self._regret = max(values) - values[action]
         self._drawn_values, self._last = values, action
         self._pulls[action] += 1
         self._steps += 1
         truncated = self._steps >= self.horizon
         if truncated:
             self._steps = None
-        self._streams.advance()
-        observation, infos = self._show(regret)
-        return observation, float(reward), False, truncated, infos
+        self._ahead.advance()
+        self._numbers = self._ahead.now[:, 0].tolist()
+        return self._observe(), float(reward), False, truncated, self._infos()
 
-    def render(self):
+    def _frame(self):
         """The arms' expected rewards at the last pull, and the pulls of the episode: uint8 `(360, 480, 3)`."""
-        if self.render_mode is None:
-            return warn_of_no_mode()
-        if self._streams is None:
-            raise gym.error.ResetNeeded("there is nothing to draw yet; call reset() before render()")
         from hf_icrl.envs.bandit_drawing import draw_bandit
 
         return draw_bandit(self._drawn_values, *self._drawn_range(self._task), self._pulls, self._last)
 
-    def _show(self, regret):
-        self._numbers = self._streams.now[:, 0].tolist()
-        return self._observe(self._numbers), {"regret": regret, "action_mask": self._mask.copy()}
+    def _infos(self):
+        return {"regret": self._regret, "action_mask": self._mask.copy()}
+
+    def _out_of_range(self, action):
+        return unusable_arm(action, self._num_actions)
 
     def _num_usable(self):
         return len(self._task)
@@ -172,18 +156,6 @@ def nothing_to_see():
 def unusable_arm(arm, count):
     """The sentence that refuses a pull."""
     return f"an action is {arm}, but this task has {count} arms: it must be an integer from 0 to {count - 1}"
-
-
-def checked_render_mode(render_mode):
-    """`render_mode` as `None` or "rgb_array"."""
-    if render_mode is not None and render_mode not in RENDER_MODES:
-        raise ValueError(f"render_mode is {render_mode!r}; it must be one of {RENDER_MODES} or None")
-    return render_mode
-
-
-def warn_of_no_mode():
-    """What `render` answers without a render mode."""
-    gym.logger.warn('render() needs a render mode: make the environment with render_mode="rgb_array"')
 
 
 def checked_table(value, what, shape, ragged=False):

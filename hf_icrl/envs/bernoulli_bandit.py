@@ -57,7 +57,7 @@ class BernoulliBanditEnv(BernoulliRules, BanditEnv):
     def _values(self, numbers):
         return self._task
 
-    def _observe(self, numbers):
+    def _observe(self):
         return np.int64(0)
 
 

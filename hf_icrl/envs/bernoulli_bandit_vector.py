@@ -48,7 +48,7 @@ class BernoulliBanditVectorEnv(BernoulliRules, BanditVectorEnv):
     def _values(self, numbers):
         return self._tasks.copy()
 
-    def _observe(self, numbers):
+    def _observe(self):
         return np.zeros(self.num_envs, dtype=np.int64)
 
 

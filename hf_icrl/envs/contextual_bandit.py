@@ -71,8 +71,8 @@ class ContextualBanditEnv(ContextualRules, BanditEnv):
         context = numbers[: self.dimension]
         return [dot(arm, context) for arm in self._task]
 
-    def _observe(self, numbers):
-        return np.array(numbers[: self.dimension], dtype=np.float32)
+    def _observe(self):
+        return np.array(self._numbers[: self.dimension], dtype=np.float32)
 
 
 def context_space(dimension):

@@ -67,5 +67,5 @@ class ContextualBanditVectorEnv(ContextualRules, BanditVectorEnv):
     def _values(self, numbers):
         return np.concatenate([dot(w, numbers[: self.dimension, piece]).T for piece, w in self._pieces])
 
-    def _observe(self, numbers):
-        return numbers[: self.dimension].T.astype(np.float32, order="C")
+    def _observe(self):
+        return self._ahead.now[: self.dimension].T.astype(np.float32, order="C")

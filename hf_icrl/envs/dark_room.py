@@ -2,16 +2,12 @@
 
 import operator
 
-import gymnasium as gym
 import numpy as np
 
 from hf_icrl.counter_random import integers
 from hf_icrl.envs import grid
 from hf_icrl.envs.dark_room_settings import RoomSettings
-from hf_icrl.envs.vector import keys_from_seeds
-
-RENDER_MODES = ["rgb_array"]
-RENDER_FPS = 8
+from hf_icrl.envs.episodic import EpisodicEnv
 
 
 def outcome(row, col, moves, goal_row, goal_col, steps, size, horizon, terminate_on_goal):
@@ -52,7 +48,7 @@ def draw_starts(keys, episodes, size):
     return state // size, state % size
 
 
-class DarkRoomEnv(gym.Env):
+class DarkRoomEnv(EpisodicEnv):
     """An empty square room with one unmarked goal; the reward is 1 on every step that ends on the goal, else 0.
 
     The observation does not show the goal, so an episode spent searching only pays for an agent that remembers
@@ -100,8 +96,6 @@ class DarkRoomEnv(gym.Env):
             fit each other.
     """
 
-    metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
-
     def __init__(
         self,
         size=9,
@@ -133,52 +127,37 @@ class DarkRoomEnv(gym.Env):
             words_seed=words_seed,
             words_split=words_split,
         )
-        vars(self).update(self._settings.kwargs)  # self.size, self.start, ...
+        for name, value in self._settings.kwargs.items():
+            setattr(self, name, value)  # self.size, self.start, ...
         self.goal = None if goal is None else grid.checked_cell(goal, self.size, "goal")
         order = self._settings.checked_order(action_permutation, word_order)
         self.action_permutation = self.word_order = self._order = None
-        self.render_mode = checked_render_mode(render_mode)
-        self.observation_space = self._settings.observation_space()
-        self.action_space = gym.spaces.Discrete(self._settings.num_actions)
+        super().__init__(self._settings.observation_space(), self._settings.num_actions, render_mode)
         self._moves = [tuple(moves) for moves in self._settings.moves.T.tolist()]
         self._draws_goal = goal is None
         self._draws_order = self.permuted and order is None
         if order is not None:
             self._set_order(order[None])
-        self._key = None
-        self._episode = 0
-        self._steps = None  # None: no episode is running
-        self._trail = []
 
-    def reset(self, *, seed=None, options=None):
-        """Begin an episode; `options` has no entries. Returns `(observation, {})`."""
-        super().reset(seed=seed)
-        if seed is not None or self._key is None:
-            # Never seeded: gymnasium draws a seed from the operating system and tells it by `np_random_seed`.
-            self._key = keys_from_seeds([self.np_random_seed])
-            self._episode = 0
-            if self._draws_goal:
-                self.goal = draw_goals(self._key, grid.possible_goals(self.size, self.start))[0].tolist()
-            if self._draws_order:
-                self._set_order(self._settings.draw_orders(self._key))
-        else:
-            self._episode += 1
+    def _seeded(self):
+        if self._draws_goal:
+            self.goal = draw_goals(self._stream, grid.possible_goals(self.size, self.start))[0].tolist()
+        if self._draws_order:
+            self._set_order(self._settings.draw_orders(self._stream))
+
+    def _begin(self):
         if self._settings.fixed_start is None:
-            row, col = draw_starts(self._key, self._episode, self.size)
+            row, col = draw_starts(self._stream, self._episode, self.size)
             self._row, self._col = int(row[0]), int(col[0])
         else:
             self._row, self._col = self._settings.fixed_start
-        self._steps = 0
         self._trail = [(self._row, self._col)]
-        return self._observe(), {}
 
     def step(self, action):
         """One step. Returns `(observation, reward, terminated, truncated, {})`."""
-        if self._steps is None:
-            raise gym.error.ResetNeeded("the episode is over or was never begun; call reset() before step()")
         action = operator.index(action)
-        if not 0 <= action < len(self._moves):
-            raise ValueError(f"action is {action!r}; it must be an integer from 0 to {len(self._moves) - 1}")
+        if self._steps is None or not 0 <= action < self._num_actions:
+            raise self._refusal(action)
         moves = self._moves[action if self._order is None else self._order[action]]
         if self.render_mode is not None:
             self._trail.extend(grid.cells_passed(self._row, self._col, moves, self.size))
@@ -195,13 +174,7 @@ class DarkRoomEnv(gym.Env):
         self._steps = None if terminated or truncated else self._steps + 1
         return self._observe(), float(reached), terminated, truncated, {}
 
-    def render(self):
-        """The room as it is now: a uint8 array `(height, width, 3)`, with the episode's trail."""
-        if self.render_mode is None:
-            gym.logger.warn('render() needs a render mode: make the environment with render_mode="rgb_array"')
-            return None
-        if not self._trail:
-            raise gym.error.ResetNeeded("there is nothing to draw yet; call reset() before render()")
+    def _frame(self):
         from hf_icrl.envs.drawing import draw_room
 
         return draw_room(self.size, self._trail, self.goal)
@@ -218,10 +191,3 @@ class DarkRoomEnv(gym.Env):
         if self.observation == "row_col":
             return np.array([self._row, self._col], dtype=np.int64)
         return self._settings.encode(self._row, self._col)
-
-
-def checked_render_mode(render_mode):
-    """`render_mode` as `None` or "rgb_array"."""
-    if render_mode is not None and render_mode not in RENDER_MODES:
-        raise ValueError(f"render_mode is {render_mode!r}; it must be one of {RENDER_MODES} or None")
-    return render_mode

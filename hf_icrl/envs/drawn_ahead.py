@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from hf_icrl.envs.vector import keys_from_seeds
-
 # As many numbers per call as make up for the call, while its temporary arrays still fit a core's cache.
 _AT_ONCE = 2048
 
@@ -20,24 +18,23 @@ class DrawnAhead:
         draw (callable): `draw(keys, clocks)` gives the numbers `(k, steps, m)` of m keys at clocks `(steps, m)`.
 
     Attributes:
-        keys: uint64 `(n,)`.
         now: the numbers `(k, n)` at the slots' clocks; do not write to it.
     """
 
     def __init__(self, num_slots, draw):
-        self.keys = np.zeros(num_slots, dtype=np.uint64)
+        self._keys = np.zeros(num_slots, dtype=np.uint64)
         self._draw_piece = draw
         self._clock = np.zeros(num_slots, dtype=np.int64)
         self._ahead = np.arange(max(1, _AT_ONCE // num_slots))[:, None]
-        self._block = self._draw(self.keys, self._clock + self._ahead)
+        self._block = self._draw(self._keys, self._clock + self._ahead)
         self._row = 0
         self.now = self._block[:, 0]
 
-    def seed(self, mask, seeds):
-        """Begin the streams of the slots in `mask` (bool `(n,)`) at `seeds`, a list of as many ints."""
-        self.keys[mask] = keys_from_seeds(seeds)
-        self._clock[mask] = 0
-        self._redraw(mask)
+    def seed(self, rows, keys):
+        """The slots `rows` (int64 indexes) go on with other streams, from the beginning: `keys`, as many uint64."""
+        self._keys[rows] = keys
+        self._clock[rows] = 0
+        self._redraw(rows)
 
     def advance(self):
         """Every slot shows its next observation."""
@@ -45,18 +42,18 @@ class DrawnAhead:
         self._row += 1
         if self._row == len(self._ahead):
             self._row = 0
-            self._block = self._draw(self.keys, self._clock + self._ahead)
+            self._block = self._draw(self._keys, self._clock + self._ahead)
         self.now = self._block[:, self._row]
 
-    def skip(self, mask):
-        """The slots in `mask` (bool `(n,)`) show one observation more than the others: that of a reset."""
-        self._clock[mask] += 1
-        self._redraw(mask)
+    def skip(self, rows):
+        """The slots `rows` (int64 indexes) show one observation more than the others: that of a reset."""
+        self._clock[rows] += 1
+        self._redraw(rows)
 
-    def _redraw(self, mask):
-        """Draw what remains of the block again, for the slots in `mask`, whose clocks have moved."""
+    def _redraw(self, rows):
+        """Draw what remains of the block again, for the slots `rows`, whose clocks have moved."""
         left = self._ahead[: len(self._ahead) - self._row]
-        self._block[:, self._row :, mask] = self._draw(self.keys[mask], self._clock[mask] + left)
+        self._block[:, self._row :, rows] = self._draw(self._keys[rows], self._clock[rows] + left)
 
     def _draw(self, keys, clocks):
         if len(keys) <= _AT_ONCE:

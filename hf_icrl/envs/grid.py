@@ -147,6 +147,21 @@ def checked_cell(cell, size, what):
     return [row, col]
 
 
+def checked_cells(cells, num_envs, size, what):
+    """One cell for all slots, or one for each, as a new int64 array `(num_envs, 2)`; see `checked_cell`."""
+    cells = np.asarray(cells)
+    if cells.dtype.kind not in "iu" or cells.shape not in [(2,), (num_envs, 2)]:
+        raise ValueError(
+            f"{what} must be one [row, col] pair of integers or {num_envs} of them (one for each environment), "
+            f"got {cells.dtype} of shape {cells.shape}"
+        )
+    cells = np.broadcast_to(cells, (num_envs, 2)).astype(np.int64)
+    outside = ((cells < 0) | (cells >= size)).any(axis=1)
+    if outside.any():
+        checked_cell(cells[outside][0].tolist(), size, what)  # raises, naming the cell and the size
+    return cells
+
+
 def checked_observation(observation, valid=OBSERVATIONS):
     """`observation`, one of the kinds `valid`: by default "index" or "row_col"."""
     return checked_choice(observation, "observation", valid)

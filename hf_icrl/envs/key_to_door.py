@@ -3,15 +3,13 @@
 import operator
 from functools import lru_cache
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from hf_icrl.checks import checked_bool, checked_int
 from hf_icrl.counter_random import integers
 from hf_icrl.envs import grid
-from hf_icrl.envs.dark_room import RENDER_FPS, RENDER_MODES, checked_render_mode
-from hf_icrl.envs.vector import keys_from_seeds
+from hf_icrl.envs.episodic import EpisodicEnv
 
 
 @lru_cache(maxsize=8)
@@ -126,7 +124,7 @@ def checked_draws_task(key, door):
     return key is None
 
 
-class KeyToDoorEnv(gym.Env):
+class KeyToDoorEnv(EpisodicEnv):
     """An empty square room with an unmarked key and an unmarked door: the first visit of each pays 1, in this order.
 
     The key pays on the first step of an episode that ends on it (a start on the key has not taken it yet: staying
@@ -163,8 +161,6 @@ class KeyToDoorEnv(gym.Env):
             `start_off_key` with a fixed start.
     """
 
-    metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
-
     def __init__(
         self,
         size=9,
@@ -179,55 +175,35 @@ class KeyToDoorEnv(gym.Env):
         render_mode=None,
     ):
         room = checked_room(size, start, start_off_key, horizon, terminate_at_door, observation, key_in_observation)
-        self.size = room["size"]
-        self.start = room["start"]
-        self.start_off_key = room["start_off_key"]
-        self.horizon = room["horizon"]
-        self.terminate_at_door = room["terminate_at_door"]
-        self.observation = room["observation"]
-        self.key_in_observation = room["key_in_observation"]
+        for name, value in room.items():
+            setattr(self, name, value)  # self.size, self.start, ...
         self._draws_task = checked_draws_task(key, door)
         self.key = None if key is None else grid.checked_cell(key, self.size, "key")
         self.door = None if door is None else grid.checked_cell(door, self.size, "door")
-        self.render_mode = checked_render_mode(render_mode)
-        self.observation_space = observation_space(self.size, self.observation, self.key_in_observation)
-        self.action_space = spaces.Discrete(grid.NUM_ACTIONS)
+        shown = observation_space(self.size, self.observation, self.key_in_observation)
+        super().__init__(shown, grid.NUM_ACTIONS, render_mode)
         self._fixed_start = grid.start_cell(self.start, self.size)
         self._following = following_cells(self.size).tolist()
-        self._stream = None
-        self._episode = 0
-        self._steps = None  # None: no episode is running
-        self._trail = []
 
-    def reset(self, *, seed=None, options=None):
-        """Begin an episode; `options` has no entries. Returns `(observation, {"has_key": False})`."""
-        super().reset(seed=seed)
-        if seed is not None or self._stream is None:
-            # Never seeded: gymnasium draws a seed from the operating system and tells it by `np_random_seed`.
-            self._stream = keys_from_seeds([self.np_random_seed])
-            self._episode = 0
-            if self._draws_task:
-                self.key, self.door = (list(divmod(int(x[0]), self.size)) for x in draw_tasks(self._stream, self.size))
-            self._key_state, self._door_state = (cell[0] * self.size + cell[1] for cell in (self.key, self.door))
-        else:
-            self._episode += 1
+    def _seeded(self):
+        if self._draws_task:
+            self.key, self.door = (list(divmod(int(x[0]), self.size)) for x in draw_tasks(self._stream, self.size))
+        self._key_state, self._door_state = (cell[0] * self.size + cell[1] for cell in (self.key, self.door))
+
+    def _begin(self):
         if self._fixed_start is None:
             avoided = self._key_state if self.start_off_key else None
             self._cell = int(draw_starts(self._stream, self._episode, self.size, avoided)[0])
         else:
             self._cell = self._fixed_start[0] * self.size + self._fixed_start[1]
         self._has_key = self._opened = False
-        self._steps = 0
         self._trail = [divmod(self._cell, self.size)]
-        return self._observe(), {"has_key": False}
 
     def step(self, action):
         """One step. Returns `(observation, reward, terminated, truncated, {"has_key": bool})`."""
-        if self._steps is None:
-            raise gym.error.ResetNeeded("the episode is over or was never begun; call reset() before step()")
         action = operator.index(action)
-        if not 0 <= action < grid.NUM_ACTIONS:
-            raise ValueError(f"action is {action!r}; it must be an integer from 0 to {grid.NUM_ACTIONS - 1}")
+        if self._steps is None or not 0 <= action < self._num_actions:
+            raise self._refusal(action)
         self._cell, self._has_key, self._opened, earns, terminated, truncated = outcome(
             self._cell,
             action,
@@ -245,16 +221,13 @@ class KeyToDoorEnv(gym.Env):
             self._trail.append(divmod(self._cell, self.size))
         return self._observe(), float(earns), terminated, truncated, {"has_key": self._has_key}
 
-    def render(self):
-        """The room as it is now: a uint8 array `(height, width, 3)`, with the episode's trail."""
-        if self.render_mode is None:
-            gym.logger.warn('render() needs a render mode: make the environment with render_mode="rgb_array"')
-            return None
-        if not self._trail:
-            raise gym.error.ResetNeeded("there is nothing to draw yet; call reset() before render()")
+    def _frame(self):
         from hf_icrl.envs.key_to_door_drawing import draw_key_to_door
 
         return draw_key_to_door(self.size, self._trail, self.key, self.door, self._has_key, self._opened)
+
+    def _infos(self):
+        return {"has_key": self._has_key}
 
     def _observe(self):
         seen = encode(self._cell, self._has_key, self.size, self.observation, self.key_in_observation)

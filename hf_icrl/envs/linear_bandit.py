@@ -67,7 +67,7 @@ class LinearBanditEnv(LinearRules, BanditEnv):
     def _values(self, numbers):
         return dot(self.arms.T, self._task).tolist()
 
-    def _observe(self, numbers):
+    def _observe(self):
         return np.int64(0)
 
 

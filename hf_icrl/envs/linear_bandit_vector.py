@@ -66,5 +66,5 @@ class LinearBanditVectorEnv(LinearRules, BanditVectorEnv):
     def _values(self, numbers):
         return self._means.copy()
 
-    def _observe(self, numbers):
+    def _observe(self):
         return np.zeros(self.num_envs, dtype=np.int64)
