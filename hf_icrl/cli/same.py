@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hf_icrl.cli.common import family_of
+from hf_icrl.histories.spaces import space_to_spec, spec_text
 from hf_icrl.naming import differences
 from hf_icrl.splits import task_key
 
@@ -50,6 +51,9 @@ def check_same_histories(recipe, parts, dataset_dir):
     Raises:
         ValueError: naming the first difference, with both values.
     """
+    if parts[0].info["family"] is None:
+        _check_fits_imported(recipe, parts[0].info, dataset_dir)
+        return
     expected = recipe.parts()
     said, found = ([(name, weight) for name, weight, _ in expected], [(part.name, part.weight) for part in parts])
     if said != found:
@@ -62,6 +66,36 @@ def check_same_histories(recipe, parts, dataset_dir):
         _check_same_collection(own, part.info, Path(dataset_dir) / part.name)
     if "mixture" in recipe.values:
         _check_held_out_of_all_parts(recipe, parts)
+
+
+def _check_fits_imported(recipe, info, dataset_dir):
+    """Imported data were collected by no recipe; where one says in which environment the model acts, it must fit."""
+    for section in ("collect", "mixture"):
+        if section in recipe.values:
+            raise ValueError(
+                f"{dataset_dir} was imported, and the section {section} of the recipe {recipe.origin} describes other "
+                "histories: leave the sections collect and mixture out"
+            )
+    if "environment" not in recipe.values:
+        return
+    family, tasks = family_of(recipe)
+    envs = family.make_vec(tasks["train"][:1])
+    for name in ("observation_space", "action_space"):
+        spec = space_to_spec(getattr(envs, f"single_{name}"))
+        if spec != info[name]:
+            raise ValueError(
+                f"{dataset_dir} has the {name} {spec_text(info[name])}, but {family.env_id} of the recipe "
+                f"{recipe.origin} has {spec_text(spec)}: give the environment arguments that make them equal, import "
+                "with that space, or leave the section environment out"
+            )
+    envs.close()
+    held_out = {task_key(task) for side in ("held_out", "validation") for task in tasks[side]}
+    for task in info["tasks"]["train"]:
+        if info["env_id"] == family.env_id and task_key(task) in held_out:
+            raise ValueError(
+                f"{dataset_dir} has histories on the task {task}, which the recipe {recipe.origin} holds out or sets "
+                "aside: change its split, or leave that task out of the import"
+            )
 
 
 def _check_held_out_of_all_parts(recipe, parts):

@@ -7,7 +7,8 @@
 
 Reads DIR/dataset, writes DIR/checkpoints while it trains and DIR/model when it is done. Interrupted, it goes on from
 the newest whole checkpoint and ends with the same bits as an uninterrupted run. Several recipes are the mixture that
-`hf-icrl collect` made of them; model, training and evaluation are those of the first.
+`hf-icrl collect` made of them; model, training and evaluation are those of the first. For imported histories
+(--dataset) give a recipe without the sections collect and mixture; its section environment, if any, says where to act.
 """
 
 import os
@@ -43,8 +44,9 @@ def train_model(recipe, dataset_dir, folder, command):
     from hf_icrl.histories import load_parts
 
     parts, info = load_parts(dataset_dir)
-    family, tasks = family_of(recipe)
     check_same_histories(recipe, parts, dataset_dir)
+    # Only imported data may be of an environment that no recipe names; then nothing is rolled out.
+    family, tasks = family_of(recipe) if "environment" in recipe.values else (None, {"validation": []})
     if _already_trained(recipe, folder.model):
         say(f"{folder.model} is trained already; nothing to do")
         return

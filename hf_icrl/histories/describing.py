@@ -23,7 +23,8 @@ def describe_histories(folder, info):
     counts = ", ".join(f"{len(tasks):,} {_words(name)}" for name, tasks in info["tasks"].items())
     rows = [
         ("learning histories", str(folder)),
-        ("environment", f"{info['env_id']}({_arguments(info['env_kwargs'])})"),
+        # Of imported histories the environment's arguments are not known.
+        ("environment", info["env_id"] + (f"({_arguments(info['env_kwargs'])})" if info["env_kwargs"] else "")),
         ("observations, actions", f"{spec_text(info['observation_space'])}, {spec_text(info['action_space'])}"),
         ("source algorithm", f"{source['name']}({_arguments(source['params'])})"),
         ("", source["description"]),

@@ -112,3 +112,49 @@ def test_a_mistake_is_one_clear_sentence_and_leaves_nothing(args, code, message,
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["logs.parquet"]
+
+
+RECIPE = """
+model:
+  method: algorithm_distillation
+  context_length: 4
+  trunk_config: {hidden_size: 8, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2}
+train: {max_steps: 2, per_device_train_batch_size: 2, eval_episodes: 1, eval_seeds: 1}
+"""
+ROOM = "environment: {family: dark_room, kwargs: {size: 2, horizon: 2}, held_out: 1, validation: 1}\n"
+
+
+def test_imported_histories_are_trained_on(logs, tmp_path):
+    columns = {"cell": [0, 1, 2, 3], "next": [1, 1, 3, 2], "ep": [0, 0, 1, 1]}
+    table = pa.table({**columns, "a": STEPS["a"], "r": STEPS["r"], "done": STEPS["done"]})
+    pq.write_table(table, logs)
+    data = tmp_path / "data"
+    names = ("observations=cell", "next_observations=next", "actions=a", "rewards=r", "terminated=done", "episode=ep")
+    spaces = ("--observation_space", "{type: Discrete, n: 4}", "--action_space", "{type: Discrete, n: 5}")
+    done = hf_icrl("import", "parquet", logs, "--output_dir", data, "--columns", *names, *spaces)
+    assert done.returncode == 0, done.stderr
+
+    def train(text, out):
+        (tmp_path / "recipe.yaml").write_text(text)
+        return hf_icrl(
+            "train", "--config", tmp_path / "recipe.yaml", "--dataset", data, "--output_dir", tmp_path / out
+        )
+
+    done = train(RECIPE, "anywhere")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "anywhere" / "model" / "README.md").is_file()
+    done = train(ROOM + RECIPE, "room")
+    assert done.returncode == 0, done.stderr
+    assert "on the validation tasks: normalised return" in done.stdout
+    done = hf_icrl(
+        "evaluate", "--model", tmp_path / "room" / "model", "--evaluate.episodes=1", "--output_dir", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    collect = "collect: {source: q_learning, histories_per_task: 1, episodes: 1}\n"
+    for text, message in (
+        (ROOM + collect + RECIPE, "was imported, and the section collect"),
+        (ROOM.replace("size: 2", "size: 3") + RECIPE, "Discrete(n=4), but hf_icrl/DarkRoom-v0"),
+    ):
+        done = train(text, "refused")
+        assert done.returncode == 1
+        assert message in done.stderr
