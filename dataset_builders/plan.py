@@ -148,13 +148,8 @@ class CollectionPlan:
     @cached_property
     def spaces(self):
         """`{"observation_space": spec, "action_space": spec}`."""
-        envs = self.family.make_vec(self.tasks[:1])
-        specs = {
-            "observation_space": space_to_spec(envs.single_observation_space),
-            "action_space": space_to_spec(envs.single_action_space),
-        }
-        envs.close()
-        return specs
+        observation_space, action_space = self.family.spaces(self.tasks[0])
+        return {"observation_space": space_to_spec(observation_space), "action_space": space_to_spec(action_space)}
 
     @cached_property
     def features(self):

@@ -211,3 +211,9 @@ class TaskFamily(ABC):
             **{**self.env_kwargs, **overrides},
             **self.stack(tasks),
         )
+
+    def spaces(self, task):
+        """`(observation_space, action_space)` of one environment on `task`, gymnasium spaces."""
+        envs = self.make_vec([task])
+        envs.close()
+        return envs.single_observation_space, envs.single_action_space

@@ -15,7 +15,7 @@ import torch
 from hf_icrl.checks import checked_int
 from hf_icrl.counter_random import uniforms
 from hf_icrl.histories.info import load_histories, read_info
-from hf_icrl.histories.windows import HistoryWindows
+from hf_icrl.histories.windows import HistoryWindows, checked_indices
 from hf_icrl.seeding import derived_seed, seed_sequence
 
 
@@ -98,12 +98,9 @@ class MixtureWindows(torch.utils.data.Dataset):
 
     def __getitems__(self, indices):
         """The windows `indices` (list of `int`), a list of dicts; one gather for each part serves them all."""
-        indices = np.asarray(indices, np.int64)
         if not len(indices):
             return []
-        if indices.min() < -len(self) or indices.max() >= len(self):
-            raise IndexError(f"window index out of range: there are {len(self)} windows, asked for {indices.tolist()}")
-        indices = indices % len(self)
+        indices = checked_indices(indices, self.num_windows)
         part = np.searchsorted(self._until, uniforms(self._key, indices), side="right")
         rows = [None] * len(indices)
         for number in np.unique(part):

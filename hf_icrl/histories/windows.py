@@ -119,13 +119,9 @@ class HistoryWindows(torch.utils.data.Dataset):
 
     def __getitems__(self, indices):
         """The windows `indices` (list of `int`), a list of dicts; see the class. One gather serves them all."""
-        indices = np.asarray(indices, np.int64)
         if not len(indices):
             return []
-        low, high = indices.min(), indices.max()
-        if low < -len(self) or high >= len(self):
-            raise IndexError(f"window index out of range: there are {len(self)} windows, asked for {indices.tolist()}")
-        columns, extra = self._batch(indices if low >= 0 else indices % len(self))
+        columns, extra = self._batch(checked_indices(indices, self.num_windows))
         rows = zip(*columns, strict=True)
         # Written out, since it is a quarter of the time of a window and `dict(zip(...))` takes four times as long.
         items = [
@@ -244,6 +240,15 @@ class HistoryWindows(torch.utils.data.Dataset):
             position = position + len(self._rewards.pieces[chunk])
             chunk += 1
         return begun_in
+
+
+def checked_indices(indices, num_windows):
+    """Window indices (a list, not empty) as an int64 array in [0, num_windows); negative ones count from the end."""
+    indices = np.asarray(indices, np.int64)
+    low, high = indices.min(), indices.max()
+    if low < -num_windows or high >= num_windows:
+        raise IndexError(f"window index out of range: there are {num_windows} windows, asked for {indices.tolist()}")
+    return indices if low >= 0 else indices % num_windows
 
 
 def _episode_times(begins, time):

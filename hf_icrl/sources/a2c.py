@@ -104,9 +104,7 @@ class A2C(Source):
         )
 
     def begin(self, family, tasks, history_ids, seed):
-        envs = family.make_vec(tasks[:1])
-        observation_space, action_space = envs.single_observation_space, envs.single_action_space
-        envs.close()
+        observation_space, action_space = family.spaces(tasks[0])
         if not isinstance(action_space, Discrete) or action_space.start != 0:
             raise ValueError(
                 f"a2c chooses among Discrete actions from 0 on, but {family!r} has {action_space}; use the source "

@@ -96,7 +96,7 @@ class Payouts:
 
 def check_bandit(source, family, tasks):
     """Raise `ValueError` unless the family's tasks are bandits without contexts: discrete actions, nothing to see."""
-    space = observation_space(family, tasks)
+    space, _ = family.spaces(tasks[0])
     if not sees_nothing(space):
         raise ValueError(
             f'{source.name} plays bandits, whose observation is Discrete(1), but {family!r} has {space}; use "lin_ucb" '
@@ -111,11 +111,3 @@ def sees_nothing(space):
     from gymnasium.spaces import Discrete
 
     return isinstance(space, Discrete) and space.n == 1
-
-
-def observation_space(family, tasks):
-    """What one of the family's environments shows, a gymnasium space."""
-    envs = family.make_vec(tasks[:1])
-    space = envs.single_observation_space
-    envs.close()
-    return space

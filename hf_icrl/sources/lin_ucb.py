@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_icrl.checks import checked_bool, checked_number
-from hf_icrl.sources.bandit_arms import Arms, observation_space, sees_nothing
+from hf_icrl.sources.bandit_arms import Arms, sees_nothing
 from hf_icrl.sources.base import Source
 
 
@@ -53,7 +53,7 @@ class LinUCB(Source):
     def begin(self, family, tasks, history_ids, seed):
         from gymnasium.spaces import Box
 
-        space = observation_space(family, tasks)
+        space, _ = family.spaces(tasks[0])
         if family.num_actions is None:
             raise ValueError(f"lin_ucb needs discrete actions, but {family!r} has continuous ones")
         arms = Arms(family, tasks)

@@ -86,9 +86,7 @@ class QLearning(Source):
     def begin(self, family, tasks, history_ids, seed):
         from gymnasium.spaces import Discrete
 
-        envs = family.make_vec(tasks[:1])
-        space = envs.single_observation_space
-        envs.close()
+        space, _ = family.spaces(tasks[0])
         if not isinstance(space, Discrete):
             raise ValueError(
                 f"tabular Q-learning needs Discrete observations, but {family!r} has {space}; "

@@ -50,9 +50,7 @@ class _Several:
     def __init__(self, family, tasks, history_ids, seed):
         from gymnasium.spaces import Box, MultiDiscrete
 
-        envs = family.make_vec(tasks[:1])
-        space = envs.single_action_space
-        envs.close()
+        _, space = family.spaces(tasks[0])
         if isinstance(space, MultiDiscrete):
             self.low, width = space.start, space.nvec
         elif isinstance(space, Box):

@@ -157,3 +157,22 @@ def run_cached():
         return np.stack(steps, axis=1)
 
     return run
+
+
+@pytest.fixture
+def assert_it_trains():
+    """`assert_it_trains(model, batch)`: forty steps lower the loss on the batch, and reach every parameter."""
+
+    def check(model, batch):
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        losses = []
+        for _ in range(40):
+            loss = model(**batch).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0] - 0.5
+        assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+
+    return check
