@@ -274,10 +274,3 @@ def test_pictures_show_values_below_zero_and_any_number_of_arms():
         env = made(kind, render_mode="rgb_array", **kwargs)
         env.reset(seed=0)
         assert env.render().shape == (360, 480, 3)
-
-
-def test_render_without_a_mode_warns():
-    env = made("Linear")
-    env.reset(seed=0)
-    with pytest.warns(UserWarning, match="render_mode"):
-        assert env.render() is None

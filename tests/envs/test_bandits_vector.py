@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from envs_support import assert_place_does_not_matter, assert_step_identical, drawn_order
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
@@ -62,44 +63,21 @@ def test_vector_is_step_identical_to_scalar_under_gymnasiums_same_step_autoreset
         autoreset_mode=AutoresetMode.SAME_STEP,
     )
     vector = of_tasks(kind, kwargs, tasks, n)
-    assert vector.metadata["autoreset_mode"] == scalars.metadata["autoreset_mode"]
-    assert vector.observation_space == scalars.observation_space
-    assert vector.action_space == scalars.action_space
-    expected, expected_infos = scalars.reset(seed=seeds)
-    got, infos = vector.reset(seed=seeds)
-    assert got.dtype == expected.dtype
-    assert got.tolist() == expected.tolist()
-    assert data_equivalence(infos, expected_infos, exact=True)
+    assert_step_identical(vector, scalars, seeds, actions)
     for values, env in zip(getattr(vector, entry), scalars.envs, strict=True):
         task = getattr(env, entry)
         assert values[: len(task)].tolist() == task
         assert np.isnan(values[len(task) :]).all()
-    for row in actions:
-        expected = scalars.step(row)
-        got = vector.step(row)
-        for a, b in zip(got[:4], expected[:4], strict=True):
-            assert a.tolist() == b.tolist()
-        assert data_equivalence(got[4], expected[4], exact=True)
-        assert got[0] in vector.observation_space
-        assert got[1].dtype == np.float32
 
 
 @settings(max_examples=40, deadline=None)
 @given(plans(), st.randoms(use_true_random=False))
 def test_a_slot_does_not_depend_on_its_neighbours_or_its_place(plan, random):
     kind, kwargs, tasks, seeds, actions = plan
-    order = list(range(len(seeds)))
-    random.shuffle(order)
-    order = order[: random.randint(1, len(order))]
+    order = drawn_order(seeds, random)
     whole = of_tasks(kind, kwargs, tasks, len(seeds))
     part = of_tasks(kind, kwargs, tasks and [tasks[i] for i in order], len(order))
-    expected, got = whole.reset(seed=seeds), part.reset(seed=[seeds[i] for i in order])
-    assert got[0].tolist() == expected[0][order].tolist()
-    for row in actions:
-        expected, got = whole.step(row), part.step(row[order])
-        for a, b in zip(got[:4], expected[:4], strict=True):
-            assert a.tolist() == b[order].tolist()
-        assert got[4]["regret"].tolist() == expected[4]["regret"][order].tolist()
+    assert_place_does_not_matter(whole, part, seeds, order, actions, lambda infos: infos["regret"])
 
 
 @pytest.mark.parametrize(("kind", "slots"), [("Bernoulli", 5000), ("Contextual", 5000), ("Linear", 5000)])

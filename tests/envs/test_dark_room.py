@@ -224,18 +224,6 @@ def test_bad_arguments_are_named(kwargs, message):
         DarkRoomEnv(**kwargs)
 
 
-def test_bad_actions_and_missing_resets_are_named():
-    env = DarkRoomEnv(goal=[0, 0], render_mode="rgb_array")
-    with pytest.raises(gym.error.ResetNeeded, match="reset"):
-        env.step(0)
-    with pytest.raises(gym.error.ResetNeeded, match="reset"):
-        env.render()
-    env.reset(seed=0)
-    for action in (-1, 5):
-        with pytest.raises(ValueError, match=f"action is {action}"):
-            env.step(action)
-
-
 def test_a_goal_on_the_start_is_allowed_for_one_environment():
     env = DarkRoomEnv(goal=[4, 4])
     env.reset(seed=0)
@@ -279,10 +267,3 @@ def test_pictures_of_any_size_are_large_enough_and_even(size):
     frame = env.render()
     assert frame.shape[0] >= 200
     assert frame.shape[0] % 2 == 0
-
-
-def test_render_without_a_mode_warns():
-    env = DarkRoomEnv(goal=[0, 0])
-    env.reset(seed=0)
-    with pytest.warns(UserWarning, match="render_mode"):
-        assert env.render() is None

@@ -3,7 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import data_equivalence
+from envs_support import assert_place_does_not_matter, assert_step_identical, drawn_order
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,39 +69,19 @@ def test_vector_is_step_identical_to_scalar_under_gymnasiums_same_step_autoreset
         [lambda task=task: DarkRoomEnv(**task, **kwargs) for task in tasks], autoreset_mode=AutoresetMode.SAME_STEP
     )
     vector = made(n, **{name: np.array([task[name] for task in tasks]) for name in tasks[0]}, **kwargs)
-    assert vector.metadata["autoreset_mode"] == scalar.metadata["autoreset_mode"]
-    assert vector.observation_space == scalar.observation_space
-    assert vector.action_space == scalar.action_space
-    expected, _ = scalar.reset(seed=seeds)
-    got, infos = vector.reset(seed=seeds)
-    assert got.dtype == expected.dtype
-    assert got.tolist() == expected.tolist()
-    assert infos == {}
+    assert_step_identical(vector, scalar, seeds, possible(actions, vector))
     for name in ("goal", "action_permutation", "word_order"):
         got = getattr(vector.unwrapped, name)
         assert (n * [None] if got is None else got.tolist()) == [getattr(env, name) for env in scalar.envs]
-    for row in possible(actions, vector):
-        expected = scalar.step(row)
-        got = vector.step(row)
-        for a, b in zip(got[:4], expected[:4], strict=True):
-            assert a.tolist() == b.tolist()
-        assert data_equivalence(got[4], expected[4], exact=True)
-        assert got[0] in vector.observation_space
 
 
 @settings(max_examples=30, deadline=None)
 @given(cases, seeds_and_actions, st.randoms(use_true_random=False))
 def test_a_slot_does_not_depend_on_its_neighbours_or_its_place(kwargs, plan, random):
     seeds, actions = plan
-    order = list(range(len(seeds)))
-    random.shuffle(order)
-    order = order[: random.randint(1, len(order))]
+    order = drawn_order(seeds, random)
     whole, part = made(len(seeds), **kwargs), made(len(order), **kwargs)
-    assert part.reset(seed=[seeds[i] for i in order])[0].tolist() == whole.reset(seed=seeds)[0][order].tolist()
-    for row in possible(actions, whole):
-        expected, got = whole.step(row), part.step(row[order])
-        for a, b in zip(got[:4], expected[:4], strict=True):
-            assert a.tolist() == b[order].tolist()
+    assert_place_does_not_matter(whole, part, seeds, order, possible(actions, whole))
 
 
 @settings(max_examples=30, deadline=None)

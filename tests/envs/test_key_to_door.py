@@ -165,18 +165,6 @@ def test_bad_arguments_are_named(kwargs, message):
         KeyToDoorEnv(**kwargs)
 
 
-def test_bad_actions_and_missing_resets_are_named():
-    env = KeyToDoorEnv(render_mode="rgb_array")
-    with pytest.raises(gym.error.ResetNeeded, match="reset"):
-        env.step(0)
-    with pytest.raises(gym.error.ResetNeeded, match="reset"):
-        env.render()
-    env.reset(seed=0)
-    for action in (-1, 5):
-        with pytest.raises(ValueError, match=f"action is {action}"):
-            env.step(action)
-
-
 def test_pictures_show_key_door_agent_and_what_changes():
     env = gym.make(ENV_ID, key=(4, 6), door=(2, 6), start="center", terminate_at_door=False, render_mode="rgb_array")
     env.reset(seed=0)
@@ -211,10 +199,3 @@ def test_pictures_show_key_door_agent_and_what_changes():
     assert region(env.render(), 2, 6).mean() > region(later, 2, 6).mean() + 50  # the door stands open
     env.reset()
     assert (env.render() == first).all()
-
-
-def test_render_without_a_mode_warns():
-    env = KeyToDoorEnv()
-    env.reset(seed=0)
-    with pytest.warns(UserWarning, match="render_mode"):
-        assert env.render() is None

@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from envs_support import key_to_door_rooms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,17 +13,7 @@ from hf_icrl.envs import grid
 from hf_icrl.envs.key_to_door import following_cells, outcome
 from hf_icrl.tasks import task_family, task_key
 
-room_kwargs = st.fixed_dictionaries(
-    {
-        "size": st.integers(2, 4),
-        "start": st.sampled_from(["center", "corner", "random", [1, 0]]),
-        "start_off_key": st.booleans(),
-        "horizon": st.integers(1, 14),
-        "terminate_at_door": st.booleans(),
-        "observation": st.sampled_from(["index", "row_col"]),
-        "key_in_observation": st.booleans(),
-    }
-).filter(lambda kwargs: kwargs["start"] == "random" or not kwargs["start_off_key"])
+room_kwargs = key_to_door_rooms(14)
 
 
 def test_a_family_has_every_ordered_pair_of_different_cells():

@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from envs_support import assert_place_does_not_matter, assert_step_identical, drawn_order, key_to_door_rooms
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
@@ -13,18 +14,7 @@ from hf_icrl.envs import KeyToDoorEnv, KeyToDoorVectorEnv, true_info
 
 ENV_ID = "hf_icrl/KeyToDoor-v0"
 
-# Small rooms, so that keys and doors are found.
-cases = st.fixed_dictionaries(
-    {
-        "size": st.integers(2, 4),
-        "start": st.sampled_from(["center", "corner", "random", [1, 0]]),
-        "start_off_key": st.booleans(),
-        "horizon": st.integers(1, 25),
-        "terminate_at_door": st.booleans(),
-        "observation": st.sampled_from(["index", "row_col"]),
-        "key_in_observation": st.booleans(),
-    }
-).filter(lambda kwargs: kwargs["start"] == "random" or not kwargs["start_off_key"])
+cases = key_to_door_rooms(25)
 seeds_and_actions = st.integers(1, 6).flatmap(
     lambda n: st.tuples(
         st.lists(st.integers(0, 2**70), min_size=n, max_size=n),
@@ -51,39 +41,20 @@ def test_vector_is_step_identical_to_scalar_under_gymnasiums_same_step_autoreset
     each = [{"key": k, "door": d} if with_tasks else {} for k, d in zip(keys, doors, strict=True)]
     scalar = same_step([lambda task=task: KeyToDoorEnv(**task, **kwargs) for task in each])
     vector = made(n, **({"key": keys, "door": doors} if with_tasks else {}), **kwargs)
-    assert vector.metadata["autoreset_mode"] == scalar.metadata["autoreset_mode"]
-    assert vector.observation_space == scalar.observation_space
-    assert vector.action_space == scalar.action_space
-    expected, expected_infos = scalar.reset(seed=seeds)
-    got, infos = vector.reset(seed=seeds)
-    assert got.dtype == expected.dtype
-    assert got.tolist() == expected.tolist()
-    assert data_equivalence(infos, expected_infos, exact=True)
+    assert_step_identical(vector, scalar, seeds, np.array(actions))
     assert vector.unwrapped.key.tolist() == [env.key for env in scalar.envs]
     assert vector.unwrapped.door.tolist() == [env.door for env in scalar.envs]
-    for row in actions:
-        expected = scalar.step(np.array(row))
-        got = vector.step(np.array(row))
-        for a, b in zip(got[:4], expected[:4], strict=True):
-            assert a.tolist() == b.tolist()
-        assert data_equivalence(got[4], expected[4], exact=True)
-        assert got[0] in vector.observation_space
 
 
 @settings(max_examples=40, deadline=None)
 @given(cases, seeds_and_actions, st.randoms(use_true_random=False))
 def test_a_slot_does_not_depend_on_its_neighbours_or_its_place(kwargs, plan, random):
     seeds, actions = plan
-    order = list(range(len(seeds)))
-    random.shuffle(order)
-    order = order[: random.randint(1, len(order))]
+    order = drawn_order(seeds, random)
     whole, part = made(len(seeds), **kwargs), made(len(order), **kwargs)
-    assert part.reset(seed=[seeds[i] for i in order])[0].tolist() == whole.reset(seed=seeds)[0][order].tolist()
-    for row in np.array(actions):
-        expected, got = whole.step(row), part.step(row[order])
-        for a, b in zip(got[:4], expected[:4], strict=True):
-            assert a.tolist() == b[order].tolist()
-        assert true_info(got[4], "has_key").tolist() == true_info(expected[4], "has_key")[order].tolist()
+    assert_place_does_not_matter(
+        whole, part, seeds, order, np.array(actions), lambda infos: true_info(infos, "has_key")
+    )
 
 
 def test_partial_resets_are_gymnasiums():
