@@ -63,6 +63,8 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
     config_class, model_class = recipe.model_classes()
     section, values = recipe.train, recipe.model
     del values["method"]
+    # Models of a padded mixture act in the environments of all its parts.
+    values.setdefault("padded_spaces", info.get("reconcile") == "pad")
     config = config_class(observation_space=info["observation_space"], action_space=info["action_space"], **values)
     if "max_steps" not in section:
         raise UsageError(f"{recipe.origin}: train.max_steps is missing: it says how many optimiser steps to train")

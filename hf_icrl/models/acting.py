@@ -105,7 +105,7 @@ class ActingMixin:
         return state
 
     @torch.no_grad()
-    def act(self, state, observations, rewards=None, dones=None):
+    def act(self, state, observations, rewards=None, dones=None, available=None):
         """Choose an action for every row.
 
         Args:
@@ -115,15 +115,18 @@ class ActingMixin:
             rewards, dones: (rows,), what each row's last action earned, and whether it ended the episode, by
                 termination or truncation. Left out at the first step (and after `observe`, which knows them); the
                 values of rows that begin a history are not read.
+            available (*optional*): bool (rows, actions), for Discrete: which actions each row's environment has now
+                (gymnasium's `info["action_mask"]`); no other one is drawn. By default all.
 
         Returns:
             `np.ndarray`: int64 (rows,) for Discrete, float32 (rows, *shape), clipped, for Box.
 
         Raises:
             ValueError: an observation outside the space of the model (value and space are named), wrong shapes,
-                missing rewards, a reward that is not in the model's reward table, or an episode that goes on longer
-                than a model with `position_embedding="env_time"` has times for.
+                missing rewards, a reward that is not in the model's reward table, an episode that goes on longer
+                than a model with `position_embedding="env_time"` has times for, or a row without available actions.
         """
+        options = {} if available is None else {"available": self._checked_available(available, state.batch_size)}
         inputs = state.next_inputs(to_numpy(observations), rewards, dones)
         rows = np.arange(state.batch_size)
         with self._acting():
@@ -132,7 +135,7 @@ class ActingMixin:
                 if full.size:
                     self._fill(state, full, np.full(len(full), state.refill_keep))
             logits = self._append(state, inputs)
-        actions = self.head.draw(logits, state.temperature, state.seed, state.row_ids, state.draws)
+        actions = self.head.draw(logits, state.temperature, state.seed, state.row_ids, state.draws, **options)
         state.remember(rows, inputs)
         state.last_actions = actions.copy()
         state.outcome_known[:] = False
@@ -196,6 +199,17 @@ class ActingMixin:
         state.last_rewards[rows] = rewards[:, -1]
         state.last_dones[rows] = dones[:, -1]
         state.outcome_known[rows] = True
+
+    def _checked_available(self, available, rows):
+        space, available = self.action_space, to_numpy(available).astype(bool)
+        if space.kind != "Discrete":
+            raise ValueError(f"available actions are of Discrete spaces, but the model acts in {space.describe()}")
+        if available.shape != (rows, space.sizes[0]):
+            raise ValueError(f"available has shape {available.shape}, expected {(rows, space.sizes[0])}")
+        lacking = np.flatnonzero(~available.any(axis=1))
+        if lacking.size:
+            raise ValueError(f"row {lacking[0]} has no available action")
+        return available
 
     def _steps_in_context(self, state, rows):
         """How many steps a refilled context holds right after step t = steps - 1: t - s(t) + 1."""

@@ -61,15 +61,22 @@ class CategoricalHead(nn.Module):
         )
         return _per_item(losses.view(labels.shape), labels != UNSUPERVISED, num_items, weights)
 
-    def draw(self, logits, temperature, seed, row_ids, draws):
-        """Actions for `logits`, float32 NumPy (rows, actions), as int64 (rows,); noise keyed as in `counter_noise`."""
+    def draw(self, logits, temperature, seed, row_ids, draws, available=None):
+        """Actions for `logits`, float32 NumPy (rows, actions), as int64 (rows,); noise keyed as in `counter_noise`.
+
+        `available` (`np.ndarray` of bool, like `logits`, *optional*) says which of them may be drawn, one at least.
+        """
+        last = self.num_actions - 1
+        if available is not None:
+            logits = np.where(available, logits, -np.inf)
+            last = last - available[:, ::-1].argmax(1)
         if temperature == 0:
             return logits.argmax(1).astype(np.int64)
         scaled = logits.astype(np.float64) / temperature
         cumulative = np.exp(scaled - scaled.max(1, keepdims=True)).cumsum(1)
         threshold = uniforms(seed, row_ids, draws, 1) * cumulative[:, -1:]
         # Rounding can put the threshold on the last edge.
-        index = np.minimum((cumulative <= threshold).sum(1), self.num_actions - 1)
+        index = np.minimum((cumulative <= threshold).sum(1), last)
         return index.astype(np.int64)
 
 

@@ -40,6 +40,9 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             `{"type": "Box", "dtype": "uint8", "shape": [84, 84, 3]}`. Required.
         action_space (`dict`):
             The space of the actions: a Discrete or a Box that is no image. Required.
+        padded_spaces (`bool`, *optional*, defaults to `False`):
+            The model was trained on several environments whose discrete spaces differ in size, and its spaces are as
+            large as the largest: environments with smaller ones are its own, too.
         context_length (`int`, *optional*, defaults to 200):
             W, the number of environment steps that the model attends over at most; training windows have this length.
         token_layout (`str`, *optional*, defaults to `"fused"`):
@@ -107,6 +110,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
 
     observation_space: dict[str, Any] | None = None
     action_space: dict[str, Any] | None = None
+    padded_spaces: bool = False
     context_length: int = 200
     token_layout: Literal["fused", "interleaved"] = "fused"
     position_embedding: Literal["trunk", "env_time", "trunk_and_env_time"] = "trunk"
@@ -224,7 +228,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         """Raise `ValueError` if the trunk's attention or positions do not fit this overflow policy."""
         num_tokens = self.tokens_per_step * self.context_length
         check_sliding(sliding_window_of(self.trunk_config), num_tokens, overflow)
-        if self.position_embedding == "trunk":
+        if self.position_embedding != "env_time":
             check_positions(self.trunk_config, num_tokens, overflow)
 
     @classmethod

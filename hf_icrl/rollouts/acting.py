@@ -83,7 +83,8 @@ def rollout(
     Args:
         model: a model with `init_rollout`, `act` (and `observe`, if `history` is given).
         envs (`gymnasium.vector.VectorEnv`): with same-step autoreset and the spaces of the model; see
-            `family.make_vec(tasks)`. It is reset, unless it is the very object that `state` was acting in.
+            `family.make_vec(tasks)`. Of Discrete actions only those are drawn that `info["action_mask"]` allows, where
+            the environments give it (bandits do). It is reset, unless it is the very object that `state` was acting in.
         num_episodes (`int`): at least 1.
         seed (`int`, *optional*, defaults to 0): drives the model's sampling and the environments.
         row_ids (sequence of `int`, *optional*): the names of the rows' random streams, 0, 1, 2, ... by default.
@@ -176,7 +177,8 @@ def _act(model, envs, num_episodes, state, record, progress):
     if envs is not state.envs:
         state.leave_environments()
         seeds = [environment_seed(state.seed, i, n) for i, n in zip(state.row_ids, state.episodes_begun, strict=True)]
-        state.observations, _ = envs.reset(seed=seeds)
+        state.observations, infos = envs.reset(seed=seeds)
+        state.available = _available(envs, infos, model.config)
         state.envs = envs
         state.episodes_begun = state.episodes_begun + 1
 
@@ -185,16 +187,16 @@ def _act(model, envs, num_episodes, state, record, progress):
     with tqdm(total=num_episodes, desc="acting", unit="episode", disable=None if progress else True) as bar:
         while (least := int(finished.min())) < num_episodes:
             bar.update(least - bar.n)
-            if state.dones is None:
-                actions = model.act(state.model, state.observations)
-            else:
-                actions = model.act(state.model, state.observations, state.rewards, state.dones)
+            told = () if state.dones is None else (state.rewards, state.dones)
+            masked = {} if state.available is None else {"available": state.available}
+            actions = model.act(state.model, state.observations, *told, **masked)
             # Environments and models may hand out their own buffers: what is kept is copied.
             if "observations" in steps:
                 steps["observations"].append(np.array(state.observations))
             if "actions" in steps:
                 steps["actions"].append(np.array(actions))
             state.observations, rewards, terminations, truncations, infos = envs.step(actions)
+            state.available = _available(envs, infos, model.config)
             if "regret" in infos:
                 steps.setdefault("regrets", []).append(true_info(infos, "regret"))
             state.rewards, state.dones = np.array(rewards), terminations | truncations
@@ -215,6 +217,20 @@ def _act(model, envs, num_episodes, state, record, progress):
         history["rewards"] = history["rewards"].astype(np.float32)
         history["lengths"] = ends - starts
     return Rollout(returns, lengths, state, history, regrets)
+
+
+def _available(envs, infos, config):
+    """Which of the model's actions each environment has now, bool (rows, actions); None if all or if they are a Box."""
+    if config.action_space["type"] != "Discrete":
+        return None
+    number, own = config.action_space["n"], int(envs.single_action_space.n)
+    mask = infos.get("action_mask")
+    if mask is None:
+        if own == number:
+            return None
+        mask = np.ones((envs.num_envs, own), bool)
+    mask = np.pad(np.asarray(mask, bool), [(0, 0), (0, number - own)])
+    return None if mask.all() else mask
 
 
 def _join(state, new):

@@ -27,6 +27,7 @@ class ActingState:
         episodes_begun (`np.ndarray` of shape (rows,)).
         envs: the environments that the rows stand in; None once it was loaded from disk.
         observations: what the environments show now.
+        available (`np.ndarray` of bool, shape (rows, actions), *optional*): which actions they have now, if not all.
         rewards, dones (`np.ndarray` of shape (rows,)): of the newest step; None before the first.
         ahead_*: the steps that rows have made beyond the last counted episode, left-aligned and padded to the row
             that is farthest ahead: rewards and dones (rows, K), observations and actions if they are recorded, and
@@ -40,6 +41,7 @@ class ActingState:
     episodes_begun: np.ndarray
     envs: object = None
     observations: np.ndarray | None = None
+    available: np.ndarray | None = None
     rewards: np.ndarray | None = None
     dones: np.ndarray | None = None
     ahead_counts: np.ndarray = field(default=None)

@@ -12,7 +12,8 @@ def check_envs(envs, config):
 
     Raises:
         TypeError: `envs` is no vector environment.
-        ValueError: the autoreset mode is not same-step, or a space differs from the model's.
+        ValueError: the autoreset mode is not same-step, or a space differs from the model's (with
+            `config.padded_spaces`: a discrete one may be smaller).
     """
     if not isinstance(envs, VectorEnv):
         what = "a scalar environment" if isinstance(envs, gym.Env) else f"a {type(envs).__name__}"
@@ -30,19 +31,24 @@ def check_envs(envs, config):
         )
     for name in ("observation_space", "action_space"):
         expected, found = getattr(config, name), space_to_spec(getattr(envs, f"single_{name}"))
-        if not same_space(expected, found):
+        if not same_space(expected, found, smaller=config.padded_spaces):
             raise ValueError(
                 f"the model was made for the {name.replace('_', ' ')} {expected}, but the environments have {found}: "
                 "make the environments with the arguments that the model was trained with, or train a model for these"
             )
 
 
-def same_space(a, b):
-    """Whether two space specs (dicts) describe the same set of values; bounds are compared as float32."""
+def same_space(a, b, smaller=False):
+    """Whether two space specs (dicts) describe the same set of values; bounds are compared as float32.
+
+    With `smaller`, a discrete `b` may have fewer values.
+    """
     # Here, because whatever touches models/ loads transformers, and reading a report should not.
     from hf_icrl.models.space_specs import parse_space
 
     a, b = parse_space(a, "the model's space"), parse_space(b, "the environments' space")
+    if smaller and a.is_discrete and (a.kind, a.shape) == (b.kind, b.shape):
+        return all(few <= many for few, many in zip(b.sizes, a.sizes, strict=True))
     return (a.kind, a.shape, a.sizes) == (b.kind, b.shape, b.sizes) and all(
         np.array_equal(getattr(a, name), getattr(b, name)) for name in ("low", "high")
     )

@@ -71,6 +71,19 @@ def test_other_weights_are_refused_even_when_the_histories_are_gone(folder):
     assert "mixture.parts.one.weight = 2.0, now it is 1.0" in done.stderr
 
 
+def test_a_model_of_padded_parts_acts_in_each_of_them(folder, tmp_path):
+    parts = [{"name": "all"}, {"name": "few", "environment": {"kwargs": {"words": "train"}}}]
+    recipe = yaml.safe_load(ONE) | {"mixture": {"reconcile": "pad", "parts": parts}}
+    recipe["environment"]["kwargs"]["word_length"] = 2
+    (tmp_path / "padded.yaml").write_text(yaml.safe_dump(recipe))
+    for verb in ("collect", "train"):
+        done = hf_icrl(verb, "--config", "padded.yaml", "--output_dir", "run", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    model = ("--model", "run/model", "--output_dir", "few", "--environment.kwargs.words", "train")
+    done = hf_icrl("evaluate", *model, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_describe_shows_every_part(folder):
     said = hf_icrl("describe", folder / "run" / "dataset").stdout
     assert "one: 67% of the training windows" in said

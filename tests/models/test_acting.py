@@ -37,6 +37,50 @@ def test_refill_equals_uncached_forward_over_three_contexts(
         np.testing.assert_allclose(cached[row], expected, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_only_available_actions_are_drawn_and_by_their_odds(make_model, make_history, temperature):
+    model = make_model()
+    number = model.action_space.sizes[0]
+    rows = 4000
+    history = make_history(model, rows=1, steps=1)
+    shown = np.repeat(history["observations"][:, 0], rows)
+    mask = np.zeros((rows, number), bool)
+    mask[:, [0, number - 2]] = True
+    mask[0] = [False] * (number - 1) + [True]
+
+    def act(**options):
+        return model.act(model.init_rollout(rows, seed=5, temperature=temperature), shown, **options)
+
+    drawn = act(available=mask)
+    assert drawn[0] == number - 1
+    assert set(drawn[1:]) <= {0, number - 2}
+    np.testing.assert_array_equal(act(available=np.ones((rows, number), np.int8)), act())
+    if temperature:
+        free = act()
+        odds = np.mean(free == 0) / np.mean((free == 0) | (free == number - 2))
+        # Two shares of at least 400 draws each: the standard error of their difference is at most 0.035.
+        assert np.mean((free == 0) | (free == number - 2)) > 0.1
+        assert np.mean(drawn[1:] == 0) == pytest.approx(odds, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("action", "available", "message"),
+    [
+        ("discrete", [[True]], r"available has shape \(1, 1\), expected \(1, "),
+        ("discrete", None, "row 0 has no available action"),
+        ("box", [[True]], "available actions are of Discrete spaces"),
+    ],
+)
+def test_availability_that_cannot_be_is_refused(make_model, make_history, action, available, message):
+    model = make_model(action=action)
+    if available is None:
+        available = np.zeros((1, model.action_space.sizes[0]))
+    state = model.init_rollout(1)
+    with pytest.raises(ValueError, match=message):
+        model.act(state, make_history(model, rows=1, steps=1)["observations"][:, 0], available=available)
+    assert state.steps[0] == 0
+
+
 @pytest.mark.parametrize("keep", [0, 1, 4, 7])
 def test_refill_keeps_as_many_steps_as_told(make_model, make_history, reference_logits, run_cached, keep):
     model = make_model()

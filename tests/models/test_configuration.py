@@ -283,6 +283,9 @@ def test_a_model_without_positions_needs_none_of_its_trunk():
     odd = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
     trunk = {**MISTRAL, "sliding_window": 20, "rope_parameters": odd}
     assert config(trunk_config=trunk, overflow="slide", **arguments).overflow == "slide"
+    both = {**arguments, "position_embedding": "trunk_and_env_time"}
+    with pytest.raises(ValueError, match="max_position_embeddings = 100 is less than the 200"):
+        config(trunk_config={"max_position_embeddings": 100}, **both)
 
 
 def test_a_file_of_a_newer_version_loads_with_a_warning(tmp_path, caplog):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from hf_icrl import rollout
+from hf_icrl import rollout, task_family
 from hf_icrl.rollouts import load_state
 
 
@@ -50,6 +50,30 @@ def test_a_row_depends_on_its_seed_id_and_task_only(model, ragged_family):
             np.testing.assert_array_equal(
                 real_steps(together.history, name, i), real_steps(some.history, name, j), err_msg=name
             )
+
+
+def test_arms_that_a_bandit_lacks_are_never_pulled(make_model):
+    family = task_family("bernoulli_bandit", num_arms=6, horizon=20)
+    tasks = family.sample(8, seed=1, min_arms=1, max_arms=5)
+    model = make_model({"type": "Discrete", "n": 1}, {"type": "Discrete", "n": 6})
+    first = rollout(model, family.make_vec(tasks), 2, record=True)
+    more = rollout(model, first.state.envs, 1, state=first.state, record=True)
+    for i, task in enumerate(tasks):
+        pulled = {*real_steps(first.history, "actions", i), *real_steps(more.history, "actions", i)}
+        assert max(pulled) < len(task["means"])
+    assert max(first.history["actions"][i].max() for i in range(8)) > 1
+
+
+def test_models_of_padded_spaces_act_in_smaller_ones(make_model):
+    family = task_family("dark_room", size=3, horizon=5)
+    spaces = {"type": "Discrete", "n": 16}, {"type": "Discrete", "n": 9}
+    with pytest.raises(ValueError, match="the model was made for the observation space"):
+        rollout(make_model(*spaces), family.make_vec(family.tasks()), 1)
+    padded = make_model(*spaces, padded_spaces=True)
+    result = rollout(padded, family.make_vec(family.tasks()), 4, record=True)
+    assert set(np.unique(result.history["actions"])) == set(range(5))
+    with pytest.raises(ValueError, match="the model was made for the observation space"):
+        rollout(padded, task_family("dark_room", size=5).make_vec([{"goal": [0, 0]}]), 1)
 
 
 def test_the_seed_decides(model, ragged_family):
