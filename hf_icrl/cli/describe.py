@@ -39,7 +39,7 @@ def run(args):
         )
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        print(f"{name:<{width}}  {value}")
+        print(f"{name:<{width}}  {value}".rstrip())
 
 
 def _dataset_rows(folder):

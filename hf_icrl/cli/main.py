@@ -21,9 +21,9 @@ VERBS = {
 }
 
 _EPILOG = """\
-A recipe is a YAML file with the sections environment, collect, model, train and evaluate; `--config` takes a file or
-the name of a recipe that is shipped (quickstart). Any of its values can be given on the command line instead:
---train.learning_rate 1e-3, --collect.params.noise uniform.
+A recipe is a YAML file with the sections environment, collect (or mixture), model, train and evaluate; `--config` takes
+a file or the name of a recipe that is shipped (quickstart, ...). Any of its values can be given on the command line
+instead: --train.learning_rate 1e-3, --collect.params.noise uniform.
 
 Exit codes: 0 done, 1 failed (with one sentence; set HF_ICRL_TRACEBACK=1 for the traceback), 2 wrong usage,
 130 interrupted."""
