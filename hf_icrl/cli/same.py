@@ -79,16 +79,14 @@ def _check_fits_imported(recipe, info, dataset_dir):
     if "environment" not in recipe.values:
         return
     family, tasks = family_of(recipe)
-    envs = family.make_vec(tasks["train"][:1])
-    for name in ("observation_space", "action_space"):
-        spec = space_to_spec(getattr(envs, f"single_{name}"))
+    for name, space in zip(("observation_space", "action_space"), family.spaces(tasks["train"][0]), strict=True):
+        spec = space_to_spec(space)
         if spec != info[name]:
             raise ValueError(
                 f"{dataset_dir} has the {name} {spec_text(info[name])}, but {family.env_id} of the recipe "
                 f"{recipe.origin} has {spec_text(spec)}: give the environment arguments that make them equal, import "
                 "with that space, or leave the section environment out"
             )
-    envs.close()
     held_out = {task_key(task) for side in ("held_out", "validation") for task in tasks[side]}
     for task in info["tasks"]["train"]:
         if info["env_id"] == family.env_id and task_key(task) in held_out:
