@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hf_icrl.counter_random import integers, stream_keys
+from hf_icrl.counter_random import stream_keys
 from hf_icrl.envs.vector import true_next_observations
 from hf_icrl.sources.steps import Clock, HistoryBatch, Transition
 from hf_icrl.sources.tape import Tape
@@ -25,6 +25,15 @@ def record(run, family, tasks, history_ids, num_episodes, seed, columns, keep, s
     return recorder.batch()
 
 
+def environment_seeds(seed, history_ids):
+    """The seeds (a list of ints) of the environments of these histories.
+
+    Each has one of its own: resetting all with one seed would correlate the histories. Of 63 bits, so that no two of
+    millions of histories meet.
+    """
+    return (stream_keys(seed, "source/environment", history_ids) >> np.uint64(1)).tolist()
+
+
 class Recorder:
     """One vector environment with a run in each slot, and what happens in it, recorded.
 
@@ -43,9 +52,7 @@ class Recorder:
         self.columns, self.keep = columns, keep
         n = len(tasks)
         self.envs = family.make_vec(tasks)
-        # A run's environment has a stream of its own: resetting all with one seed would correlate the histories.
-        env_seeds = integers(stream_keys(seed, "source/environment", history_ids), 0, 2**31)
-        self.observations, infos = self.envs.reset(seed=env_seeds.tolist())
+        self.observations, infos = self.envs.reset(seed=environment_seeds(seed, history_ids))
         self.clock = Clock(0, np.zeros(n, np.int64), np.zeros(n, np.int64), num_episodes, family.horizon, infos)
         self._task_array = family.task_array(tasks) if "optimal_actions" in columns else None
         # Stray steps belong to the episode after the last; they are recorded if that one would be kept, too.

@@ -12,8 +12,8 @@ import torch
 from tests_support import digest
 
 import hf_icrl
-from hf_icrl.counter_random import integers, stream_keys
 from hf_icrl.sources import make_source
+from hf_icrl.sources.recording import environment_seeds
 from hf_icrl.tasks import task_family
 
 # One learner of each kind on an environment that it can act in, all small enough for a test.
@@ -62,7 +62,7 @@ def test_a_history_is_what_the_scalar_environment_does_with_these_actions(algori
     """Replayed from its seed through all its episodes, observation by observation, bit by bit."""
     family, tasks = environment(algorithm)
     batch = quick(algorithm).generate(family, tasks[:2], [5, 9], 4, seed=3)
-    seeds = integers(stream_keys(3, "source/environment", [5, 9]), 0, 2**31).tolist()
+    seeds = environment_seeds(3, [5, 9])
     ends = []
     for i, (task, seed) in enumerate(zip(tasks, seeds, strict=False)):
         env = gym.make(family.env_id, **family.env_kwargs, **task)
