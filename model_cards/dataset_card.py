@@ -11,6 +11,7 @@ from hf_icrl.model_cards.openings import episodes_text, lesson, opening
 from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
 from hf_icrl.model_cards.rendering import render
 from hf_icrl.model_cards.snippets import dataset_snippet, mixture_snippet
+from hf_icrl.rollouts.report import REPLAY_FILE
 
 # What the Hub calls the sizes, by the number of rows that they end at.
 _SIZES = (
@@ -86,6 +87,7 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
         shown=_TASKS_SHOWN,
         facts=[row for row in describe_histories(folder, info) if row[0] in _FACTS],
         picture=CURVE_FILENAME if (folder / CURVE_FILENAME).is_file() else None,
+        replay=REPLAY_FILE if (folder / REPLAY_FILE).is_file() else None,
         snippet=dataset_snippet(dataset_id or folder, _window_length(info), on_hub=dataset_id is not None),
     )
     return _write(folder, text)

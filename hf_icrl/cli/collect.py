@@ -9,6 +9,7 @@ Several recipes make a mixture: a part of the dataset for each of them (see the 
 """
 
 from hf_icrl.cli.common import add_recipe_arguments, load_recipe, say
+from hf_icrl.cli.source_replay import write_source_replay
 
 TAKES_OVERRIDES = True
 RESUMES = True
@@ -25,7 +26,7 @@ def run(args):
 
 
 def collect_histories(recipe, output_dir, command):
-    """Collect what the recipe says into `output_dir`, with card and picture; returns a list of `Collection`, one a part."""
+    """Collect what the recipe says into `output_dir`, with picture, replay and card; returns a list of `Collection`, one a part."""
     from hf_icrl import collect, collect_mixture
     from hf_icrl.histories import read_info
     from hf_icrl.model_cards import write_dataset_card
@@ -41,6 +42,7 @@ def collect_histories(recipe, output_dir, command):
         )
     for collection in made:
         collection.save_picture()
+        write_source_replay(collection)
         if not (collection.path / "README.md").exists():
             write_dataset_card(collection.path, collection.info)
         say(collection)

@@ -27,7 +27,10 @@ class Replay:
         task (`dict`).
         seed (`int`): with which the row's environment was reset.
         actions (`np.ndarray` of shape (steps, ...)): of all episodes.
-        returns, lengths (`np.ndarray` of shape (episodes,)): what the evaluation measured.
+        returns, lengths (`np.ndarray` of shape (episodes,)): what was measured.
+        note (`str`): what stands in the corner of the video.
+        whole (`bool`): no episode that the row played is left out; where one is, an environment that draws random
+            numbers cannot be played again.
     """
 
     family: object
@@ -36,6 +39,8 @@ class Replay:
     actions: np.ndarray
     returns: np.ndarray
     lengths: np.ndarray
+    note: str = "weights frozen"
+    whole: bool = True
 
     @property
     def episodes(self):
@@ -76,12 +81,14 @@ class Replay:
                 step += length
                 if not np.isclose(total, self.returns[episode], rtol=1e-4, atol=1e-4):
                     logger.warning(
-                        "no replay.mp4: played again, episode %d of %s earned %g instead of %g, so the environment "
-                        "does not repeat itself from its seed",
+                        "no replay.mp4: played again, episode %d of %s earned %g instead of %g, so %s",
                         episode + 1,
                         self.family.env_id,
                         total,
                         self.returns[episode],
+                        "the environment does not repeat itself from its seed"
+                        if self.whole
+                        else "its chances depend on episodes that were not kept",
                     )
                     return None
                 if frames is not None:
@@ -106,7 +113,7 @@ class Replay:
                     for episode, frames, totals in panels
                 ]
                 progress = place / max(places[-1], 1)
-                picture, drawn = compose(title, now, oracle, len(self.returns), progress=progress), place
+                picture, drawn = compose(title, now, oracle, len(self.returns), progress, self.note), place
             yield picture
 
 

@@ -11,7 +11,7 @@ _MARGIN, _GAP, _TITLE, _CAPTION, _BAR = 24, 20, 52, 76, 6
 _PAPER, _INK, _MUTED, _ACCENT, _RAIL = (255, 255, 255), (31, 41, 51), (107, 119, 133), (0, 114, 178), (230, 233, 237)
 
 
-def compose(title, panels, oracle, num_episodes, progress):
+def compose(title, panels, oracle, num_episodes, progress, note):
     """One picture.
 
     Args:
@@ -20,6 +20,7 @@ def compose(title, panels, oracle, num_episodes, progress):
         oracle (`float` or `None`): the best possible return of the task.
         num_episodes (`int`): how many episodes were played in all.
         progress (`float`): how much of the longest episode has been played, 0 to 1.
+        note (`str`): what stands in the corner if there are several panels.
 
     Returns:
         `np.ndarray` uint8 of shape (height, width, 3), height and width even (yuv420p needs that).
@@ -35,7 +36,7 @@ def compose(title, panels, oracle, num_episodes, progress):
     picture = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(picture)
     room = size[0] - 2 * _MARGIN
-    note = "weights frozen" if len(panels) > 1 else ""
+    note = note if len(panels) > 1 else ""
     draw.text((_MARGIN + room, _TITLE / 2 + 4), note, _MUTED, _font(14), "rm")
     room -= draw.textlength(note, _font(14)) + _GAP
     draw.text((_MARGIN, _TITLE / 2 + 4), _shortened(draw, title, room), _INK, _font(17, True), "lm")
