@@ -34,7 +34,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 def run(args, name, overrides):
     """Collect, train and evaluate one variant; yields (seed, evaluation name, Report, seconds of training)."""
     recipe = Recipe.load(args.recipe, shlex.split(overrides))
-    key = json.dumps([recipe.to_dict()["environment"], recipe.to_dict()["collect"]], sort_keys=True)
+    histories = {k: v for k, v in recipe.to_dict().items() if k in ("environment", "collect", "mixture")}
+    key = json.dumps(histories, sort_keys=True)
     dataset = args.output_dir / f"dataset-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     collect_histories(recipe, dataset, None)
     for seed in args.train_seeds:
