@@ -1,6 +1,7 @@
 """Transitions per second that `collect` generates and writes to disk, learning included, and bytes per transition.
 
-Beside them stands one learner at a time: a Python loop over the environment, with a table or arrays of its own. On a
+Beside them stands one learner at a time: a Python loop over the environment, with a table or arrays of its own. The
+last column is the normalised return of the source over the last tenth of its histories (0 = random, 1 = oracle). On a
 machine that others use, too, look at the second figure: transitions per second of processor time, of all processes.
 
 python tests/benchmarks/bench_collect.py
@@ -27,12 +28,43 @@ CASES = {
         "source": "q_learning",
         "episodes": 200,
     },
+    "dark_room ends at goal, a2c": {
+        "family": "dark_room",
+        "env_kwargs": {"terminate_on_goal": True},
+        "held_out": "a3c_dt",
+        "source": "a2c",
+        "source_params": {"learning_rate": 3e-3},
+        "episodes": 300,
+        "histories_per_task": 40,
+    },
+    "key_to_door, noise_curriculum": {
+        "family": "key_to_door",
+        "env_kwargs": {"start_off_key": True, "horizon": 40},
+        "held_out": "ad_eps",
+        "source": "noise_curriculum",
+        "source_params": {"eps_end": 0.75},
+        "episodes": 100,
+        "histories_per_task": 4,
+    },
     # 500 bandits to learn on, of 4 to 20 arms, for 300 pulls.
     "bernoulli_bandit, thompson": {
         "family": "bernoulli_bandit",
         "source": "thompson",
         "episodes": 1,
         "population": {"num": 625, "min_arms": 4, "max_arms": 20},
+    },
+    "bernoulli_bandit, ucb1": {
+        "family": "bernoulli_bandit",
+        "source": "ucb1",
+        "episodes": 1,
+        "population": {"num": 625, "min_arms": 4, "max_arms": 20},
+    },
+    "linear_bandit, lin_ucb": {
+        "family": "linear_bandit",
+        "source": "lin_ucb",
+        "source_params": {"alpha": 1.0},
+        "episodes": 1,
+        "population": {"num": 625},
     },
     "contextual_bandit, lin_ucb": {
         "family": "contextual_bandit",
@@ -70,9 +102,8 @@ def collected(case, histories_per_task, num_proc, folder):
     """(info, seconds of wall clock, seconds of processor time of all processes)."""
     before = _processor_time()
     start = time.perf_counter()
-    collection = hf_icrl.collect(
-        **case, output_dir=folder, histories_per_task=histories_per_task, num_proc=num_proc, progress=False
-    )
+    case = {"histories_per_task": histories_per_task, **case}
+    collection = hf_icrl.collect(**case, output_dir=folder, num_proc=num_proc, progress=False)
     return collection.info, time.perf_counter() - start, _processor_time() - before
 
 
@@ -90,7 +121,7 @@ def main():
     args = parser.parse_args()
     print(f"load at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(
-        f"{'environment, source':<30}{'processes':>10}{'transitions':>13}{'per s':>12}{'per CPU s':>12}{'bytes each':>12}"
+        f"{'environment, source':<30}{'processes':>10}{'transitions':>13}{'per s':>12}{'per CPU s':>12}{'bytes each':>12}{'at the end':>12}"
     )
     for name in args.only:
         for num_proc in args.num_proc:
@@ -103,6 +134,7 @@ def main():
             size = runs[0][0]["num_bytes"] / steps
             print(
                 f"{name:<30}{num_proc:>10}{steps:>13,}{steps / wall:>12,.0f}{steps / processor:>12,.0f}{size:>12.1f}"
+                f"{runs[0][0]['curve']['final_normalized']:>12.3f}"
             )
     for name, env_kwargs in (("dark_room", {}), ("dark_room words", WORDS)):
         speed = max(q_learning_one_at_a_time(env_kwargs, histories=2) for _ in range(args.repeat))
