@@ -28,7 +28,9 @@ from hf_icrl.cli.recipe import Recipe
 from hf_icrl.cli.train import train_model
 from hf_icrl.rollouts import Report
 
+# A variant has its colour, a further evaluation of it its line style; both come round again.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1.5, 2)))
 
 
 def run(args, name, overrides):
@@ -93,24 +95,29 @@ def table(results):
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
 
 
-def plot(results, path, title):
-    """Mean normalised return against episodes, a line a variant, with the range over training seeds."""
+def plot(results, variants, path, title):
+    """Mean normalised return against episodes, a line for each result, with the range over training seeds."""
     from hf_icrl.plots import INK, MUTED, figure_png, new_figure
 
-    figure, axes = new_figure(8.0, 4.6)
-    figure.subplots_adjust(left=0.085, right=0.97, top=0.87, bottom=0.13)
-    for colour, (label, runs) in zip(COLOURS, results.items(), strict=False):
+    figure, axes = new_figure(9.6, 4.6)
+    figure.subplots_adjust(left=0.07, right=0.7, top=0.87, bottom=0.13)
+    seen = dict.fromkeys(variants, 0)
+    for label, runs in results.items():
+        variant = next(name for name in variants if label == name or label.startswith(f"{name}, "))
+        colour, style = COLOURS[variants.index(variant) % len(COLOURS)], STYLES[seen[variant] % len(STYLES)]
+        seen[variant] += 1
         curves = np.array([r["curve"] for r in runs.values()])
         number = np.arange(1, curves.shape[1] + 1)
-        axes.plot(number, curves.mean(axis=0), color=colour, linewidth=2.2, label=label)
+        axes.plot(number, curves.mean(axis=0), color=colour, linestyle=style, linewidth=2.0, label=label)
         if len(curves) > 1:
             axes.fill_between(number, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, linewidth=0)
     axes.axhline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (6, 3)))
-    axes.set_ylim(-0.05, 1.06)
+    axes.set_ylim(min(-0.05, axes.get_ylim()[0]), 1.06)
+    axes.set_xlim(left=1)
     axes.set_xlabel("episode in the same context", color=INK, fontsize=11)
     axes.set_ylabel("normalised return, held-out tasks", color=INK, fontsize=11)
-    axes.legend(frameon=False, fontsize=9.5, loc="lower right", labelcolor=INK)
-    figure.text(0.085, 0.92, title, fontsize=13, fontweight="bold", color=INK)
+    axes.legend(frameon=False, fontsize=9.5, loc="center left", bbox_to_anchor=(1.01, 0.5), labelcolor=INK)
+    figure.text(0.07, 0.92, title, fontsize=13, fontweight="bold", color=INK)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(figure_png(figure))
 
@@ -127,7 +134,8 @@ def main():
     parser.add_argument("--title", default="Learning in context on held-out tasks")
     args = parser.parse_args()
     results = {}
-    for name, overrides in args.variant or [("as shipped", "")]:
+    variants = args.variant or [("as shipped", "")]
+    for name, overrides in variants:
         for seed, also, report, seconds in run(args, name, overrides):
             label = name if also is None else f"{name}, {also}"
             results.setdefault(label, {})[seed] = {**figures(report), "train seconds": seconds}
@@ -137,7 +145,7 @@ def main():
         content = {"recipe": args.recipe, "variants": dict(args.variant), "also": dict(args.also), "results": results}
         args.json.write_text(json.dumps(content, indent=1) + "\n")
     if args.plot:
-        plot(results, args.plot, args.title)
+        plot(results, [name for name, _ in variants], args.plot, args.title)
 
 
 if __name__ == "__main__":
