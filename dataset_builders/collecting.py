@@ -13,6 +13,7 @@ from hf_icrl.dataset_builders.plan import CollectionPlan
 from hf_icrl.dataset_builders.shards import (
     complete,
     is_complete,
+    is_only_announced,
     missing_shards,
     read_request,
     remove_temporary_files,
@@ -90,8 +91,8 @@ def collect(
         [`Collection`]: shows itself in a notebook; `.dataset`, `.info`, `.returns`.
 
     Raises:
-        ValueError: a bad argument, a folder that holds something else, or a collection begun with other arguments
-            (the first one that differs is named, with both values).
+        ValueError: a bad argument, a folder that holds something else, or shards that were collected with other
+            arguments (the first one that differs is named, with both values).
         OSError: the folder cannot be written, the disk is full or too small, or another process collects there.
         RuntimeError: a process died. In each case finished shards stay, and nothing else is touched.
     """
@@ -117,7 +118,7 @@ def collect(
         histories_per_shard=histories_per_shard,
     )
     begun = read_request(folder)
-    if begun is not None:
+    if begun is not None and not is_only_announced(folder):
         _check_same_arguments(begun["arguments"], plan.request, folder)
         if is_complete(plan, folder):
             _say(progress, f"{folder} is collected already; nothing to do")
@@ -126,6 +127,8 @@ def collect(
     check_writable(folder)
     with locked(folder, "collecting into"):
         begun = read_request(folder)  # once more, now that no other process can begin
+        if begun is not None and is_only_announced(folder):
+            begun = None  # there is nothing yet that other arguments could spoil
         if begun is not None:
             _check_same_arguments(begun["arguments"], plan.request, folder)
             _check_same_code(begun["code"], plan.code, folder)
@@ -172,7 +175,7 @@ def _announcement(plan, folder, num_missing):
     there = plan.num_shards - num_missing
     text = (
         f"collecting {plan.num_histories:,} histories ({len(plan.tasks)} {plan.split} tasks x "
-        f"{plan.histories_per_task}) of {len(plan.keep):,} episodes: at most {plan.max_transitions:,} transitions, "
+        f"{plan.histories_per_task}) of {len(plan.keep):,} episode{'s' * (len(plan.keep) != 1)}: at most {plan.max_transitions:,} transitions, "
         f"{_size(plan.max_bytes())}, in {plan.num_shards} shard{'s' * (plan.num_shards != 1)} of {folder}"
     )
     return text + (f"; {there} of them there already" if there else "")

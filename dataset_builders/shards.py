@@ -41,6 +41,11 @@ def missing_shards(plan, folder):
     return [s for s in range(plan.num_shards) if not (Path(folder) / shard_name(s, plan.num_shards)).is_file()]
 
 
+def is_only_announced(folder):
+    """Whether `folder` holds `collection.json` and nothing else: its collection stopped before its first shard."""
+    return all(path.name == REQUEST_FILENAME or is_temporary(path.name) for path in Path(folder).iterdir())
+
+
 def write_request(plan, folder):
     """Write `collection.json`, with which a later run of `collect` compares its own arguments."""
     write_json(Path(folder) / REQUEST_FILENAME, {"code": plan.code, "arguments": plan.request})

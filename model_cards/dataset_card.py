@@ -39,7 +39,7 @@ _REQUIRED = (
     "package_version",
 )
 # The rows of `describe_histories` that the card shows; the others it says in its own words.
-_FACTS = ("histories", "transitions", "mean return", "at the end")
+_FACTS = ("histories", "transitions", "mean return", "mean reward x horizon", "at the end")
 # The picture that `hf-icrl collect` puts beside the data.
 CURVE_FILENAME = "learning_curve.png"
 # Longer task lists are left to history_info.json.

@@ -79,7 +79,8 @@ def _mixture(configs, args):
         for config, weight in zip(configs, weights, strict=True)
     ]
     first = Recipe.load(configs[0], args.overrides)
-    return Recipe(first.values | {"mixture": {"parts": parts}}, " + ".join(configs))
+    mixture = given.values.get("mixture", {}) | {"parts": parts}  # such as --mixture.reconcile pad
+    return Recipe(first.values | {"mixture": mixture}, " + ".join(configs))
 
 
 def is_main_process():

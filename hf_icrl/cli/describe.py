@@ -76,7 +76,10 @@ def _model_rows(folder):
         ("model", folder),
         ("method", config.model_type.removeprefix("hf_icrl_")),
         ("parameters", _parameters(folder)),
-        ("trunk", f"{trunk.model_type}, {trunk.num_hidden_layers} layers of width {trunk.hidden_size}"),
+        (
+            "trunk",
+            f"{trunk.model_type}, {trunk.num_hidden_layers} layer{'s' * (trunk.num_hidden_layers != 1)} of width {trunk.hidden_size}",
+        ),
         ("observations, actions", f"{spec_text(config.observation_space)}, {spec_text(config.action_space)}"),
         ("context", f"{config.context_length} environment steps, token layout {config.token_layout}"),
         ("acting", f"temperature {config.temperature}, overflow {config.overflow}"),

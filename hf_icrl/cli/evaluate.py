@@ -41,6 +41,11 @@ def run(args):
             f"the report in {args.model} is not replaced"
         )
     recipe = _recipe_of(args)
+    if "family" not in recipe.values.get("environment", {}):
+        raise UsageError(
+            f"{recipe.origin} does not say where to act (it has no environment.family): give another recipe with "
+            "--config, or --environment.family and what goes with it"
+        )
     recipe.check()
     report = evaluate_model(recipe, args.model, Path(args.output_dir or args.model), args.command)
     say(report.table())
@@ -71,8 +76,8 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
         check_model_card_place(output_dir)
     steps = len(tasks[name]) * section.seeds * section.episodes * family.horizon
     say(
-        f"{len(tasks[name])} {name.replace('_', '-')} tasks x {section.seeds} seeds, {section.episodes} episodes in one "
-        f"context: at most {steps:,} environment steps"
+        f"{len(tasks[name])} {name.replace('_', '-')} tasks x {section.seeds} "
+        f"seed{'s' * (section.seeds != 1)}, {section.episodes} episode{'s' * (section.episodes != 1)} in one context: at most {steps:,} environment steps"
     )
     dataset = Path(model_path).parent / "dataset"
     report = evaluate(

@@ -78,13 +78,19 @@ def main(argv=None):
     if os.environ.get("HF_ICRL_TRACEBACK"):
         return args.run(args) or 0
     try:
-        return args.run(args) or 0
+        code = args.run(args) or 0
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         args.parser.error(str(error))
     except KeyboardInterrupt:
         again = "; run the same command again and it goes on where it was" if args.resumes else ""
         print(f"\nhf-icrl: interrupted{again}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has read enough, as `| head` does. Python must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         print(f"hf-icrl: {_sentence(error)}", file=sys.stderr)
         return 1

@@ -65,7 +65,8 @@ def _describe_curve(curve):
     means = curve["mean_return"]
     # Histories of one episode have a curve over its steps, in rewards times the horizon.
     what = "episode" if curve["over"] == "episodes" else "step"
-    rows = [("mean return", f"{means[0]:.2f} {_sparkline(means)} {means[-1]:.2f}, first to last {what}")]
+    name = "mean return" if what == "episode" else "mean reward x horizon"
+    rows = [(name, f"{means[0]:.2f} {_sparkline(means)} {means[-1]:.2f}, first to last {what}")]
     # Without any task on which the oracle earns more than the random policy nothing is normalised.
     if curve["share_of_oracle"] is not None and curve["final_normalized"] is not None:
         last = curve[f"final_{what}s"]

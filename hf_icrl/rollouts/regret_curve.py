@@ -18,16 +18,18 @@ def regret_curve_png(report):
     figure, axes = new_figure(WIDTH, HEIGHT)
     figure.subplots_adjust(left=0.085, right=0.865, top=0.825, bottom=0.13)
     labels = [(regret[-1], "model", BLUE, "bold")]
+    top = regret[-1]
     axes.plot(pulls, regret, color=BLUE, linewidth=2.6, zorder=5)
     if report.get("regret_curve_ci95") is not None:
         low, high = np.asarray(report["regret_curve_ci95"]).T
         axes.fill_between(pulls, low, high, color=BLUE, alpha=0.18, linewidth=0, zorder=2)
+        top = high[-1]
     if None not in report["oracle_return"] and None not in report["random_return"]:
         an_episode = np.mean(np.subtract(report["oracle_return"], report["random_return"]))
         random = an_episode / report["mean_episode_length"] * pulls
         axes.plot(pulls, random, color=MUTED, linewidth=1.3, linestyle=(0, (1.5, 2)), zorder=1)
         labels.append((random[-1], "random", MUTED, "normal"))
-    axes.set_ylim(0, 1.06 * max(label[0] for label in labels))
+    axes.set_ylim(0, 1.06 * max(top, *(label[0] for label in labels)))
     axes.set_xlim(1, max(len(regret), 2))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("pulls in the same context", color=INK, fontsize=11, labelpad=6)

@@ -103,7 +103,7 @@ class Replay:
 
     def _pictures(self, panels, places):
         """One picture for each of `places`, indices into the frames of the longest panel."""
-        title = f"{self.family.env_id}   " + ", ".join(f"{name} = {value}" for name, value in self.task.items())
+        title = f"{self.family.env_id}   " + ", ".join(f"{name} = {_short(v)}" for name, v in self.task.items())
         oracle = self.family.oracle_return(self.task)
         picture, drawn = None, None
         for place in places:
@@ -115,6 +115,13 @@ class Replay:
                 progress = place / max(places[-1], 1)
                 picture, drawn = compose(title, now, oracle, len(self.returns), progress, self.note), place
             yield picture
+
+
+def _short(value):
+    """A task's value as people read it: three digits of a number are enough to recognise it."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_short, value))}]"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def encode_mp4(pictures, count, frames_per_second):

@@ -1,6 +1,8 @@
 """Bad input through the real command line: one clear sentence, and what was there stays as it was."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 from datasets import Dataset
@@ -109,6 +111,23 @@ def test_a_mistake_in_a_later_section_shows_before_anything_is_done(tmp_path):
 def test_a_model_that_is_not_ours(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     assert "a model of type 'gpt2'" in refused("describe", tmp_path)
+
+
+def test_a_model_whose_recipe_does_not_say_where_to_act(finished, tmp_path):
+    folder, _ = finished
+    (tmp_path / "imported.yaml").write_text("evaluate: {episodes: 1}")
+    options = ("--config", tmp_path / "imported.yaml", "--output_dir", tmp_path / "out")
+    text = refused("evaluate", "--model", folder / "model", *options, code=2)
+    assert "imported.yaml does not say where to act (it has no environment.family): give another recipe" in text
+
+
+def test_a_reader_that_has_read_enough_is_no_mistake(finished):
+    folder, _ = finished
+    command = [sys.executable, "-m", "hf_icrl", "describe", str(folder / "dataset")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1
 
 
 def test_a_model_for_another_space(finished, tmp_path):

@@ -43,6 +43,16 @@ def test_what_is_said_on_the_command_line_goes_for_every_part(folder):
     assert [part["env_kwargs"]["start"] for part in parts] == ["center", "corner"]
 
 
+def test_the_command_line_says_what_becomes_of_spaces_that_differ(folder, tmp_path):
+    recipes = ("--config", folder / "one.yaml", tmp_path / "words.yaml", "--output_dir", tmp_path / "run")
+    (tmp_path / "words.yaml").write_text(ONE.replace("horizon: 6", "horizon: 6, word_length: 2"))
+    done = hf_icrl("collect", *recipes, cwd=tmp_path)
+    assert (done.returncode, "say reconcile: pad" in done.stderr) == (1, True)
+    done = hf_icrl("collect", *recipes, "--mixture.reconcile", "pad", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_info(tmp_path / "run" / "dataset")["action_space"]["n"] == 25
+
+
 def test_the_recipe_beside_the_model_needs_no_other_file(folder, tmp_path):
     path = folder / "run" / "model" / "recipe.yaml"
     recipe = Recipe.load(path)

@@ -98,11 +98,15 @@ def test_bad_choices_are_named_and_leave_no_dataset(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         collect(tmp_path / "dataset", **change)
     assert not list(tmp_path.glob("dataset/data-*"))
+    corrected = collect(tmp_path / "dataset")  # what failed before its first shard is no obstacle
+    assert corrected.info["run"]["episodes"] == corrected.info["episodes"]
 
 
 @pytest.mark.parametrize("change", [{"subsample": 2}, {"skip": 1}, {"keep": 4}, {"columns": ["time"]}], ids=str)
 def test_another_choice_does_not_go_on_in_the_same_folder(whole, tmp_path, change):
-    (tmp_path / "collection.json").write_bytes((whole.path / "collection.json").read_bytes())
+    shard = next(path.name for path in whole.path.glob("data-00000-*"))
+    for name in ("collection.json", shard):
+        (tmp_path / name).write_bytes((whole.path / name).read_bytes())
     with pytest.raises(ValueError, match=rf"was begun with {next(iter(change))} = .*; use the same value"):
         collect(tmp_path, **change)
 
