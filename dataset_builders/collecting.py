@@ -123,7 +123,7 @@ def collect(
         if is_complete(plan, folder):
             _say(progress, f"{folder} is collected already; nothing to do")
             return Collection(folder, new_shards=0)
-    plan.features  # noqa: B018  (a source or a task that does not fit is found before anything is written)
+    plan.check_source()  # before anything is written
     check_writable(folder)
     with locked(folder, "collecting into"):
         begun = read_request(folder)  # once more, now that no other process can begin

@@ -156,6 +156,17 @@ class CollectionPlan:
         """The `datasets.Features` of the collection."""
         return history_features(*self.spaces.values(), task_example=self.tasks[0], optional=self.columns)
 
+    def check_source(self):
+        """Raise `ValueError` if the source cannot serve this family or these columns, by running it for one episode.
+
+        A source whose learners run one after the other needs too long for that; what it refuses shows at its first shard.
+        """
+        streams = self.source.streams
+        if self.source.side_by_side:
+            tasks = self.tasks[:1] * streams
+            self.source.generate(self.family, tasks, range(streams), 1, self.seed, columns=self.columns)
+        self.features  # noqa: B018  (a task whose values have no Arrow type)
+
     def tables(self, shard, scratch):
         """Generate the histories of a shard: `pyarrow.Table`s of consecutive episodes, one record batch each.
 

@@ -287,3 +287,22 @@ def test_numpy_computes_on_one_thread_while_a_source_generates(tmp_path, monkeyp
     finally:
         put(before)
     assert set(seen) == {1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"columns": ["log_probs"]}, "unknown optional column of q_learning 'log_probs'"),
+        ({"env_kwargs": {"observation": "row_col"}}, "needs Discrete observations"),
+        (
+            {"family": "bernoulli_bandit", "source": "noise_curriculum", "source_params": {"random_actions": [70]}},
+            "70",
+        ),
+    ],
+)
+def test_a_source_that_does_not_fit_is_found_before_anything_is_written(tmp_path, capsys, arguments, message):
+    arguments = {"family": "dark_room", "source": "q_learning", **arguments}
+    with pytest.raises(ValueError, match=message):
+        hf_icrl.collect(**arguments, histories_per_task=1, episodes=1, output_dir=tmp_path / "dataset")
+    assert not (tmp_path / "dataset").exists()
+    assert "collecting" not in capsys.readouterr().out
