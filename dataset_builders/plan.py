@@ -164,7 +164,8 @@ class CollectionPlan:
         streams = self.source.streams
         if self.source.side_by_side:
             tasks = self.tasks[:1] * streams
-            self.source.generate(self.family, tasks, range(streams), 1, self.seed, columns=self.columns)
+            with one_thread(self.source):
+                self.source.generate(self.family, tasks, range(streams), 1, self.seed, columns=self.columns)
         self.features  # noqa: B018  (a task whose values have no Arrow type)
 
     def tables(self, shard, scratch):
