@@ -305,3 +305,8 @@ def test_tasks_of_another_kind_are_refused_everywhere(task, message):
             call(task)
     with pytest.raises(ValueError, match="no tasks"):
         family.make_vec([])
+
+
+def test_an_unknown_entry_of_a_population_is_named():
+    with pytest.raises(ValueError, match="unknown bernoulli_bandit population entry 'nm': did you mean 'num'"):
+        task_family("bernoulli_bandit").split(population={"nm": 10})

@@ -1,6 +1,7 @@
 """What every task family defines, and what all of them share."""
 
 import hashlib
+import inspect
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -98,6 +99,7 @@ class TaskFamily(ABC):
             for task in held_out:
                 self.check_task(task)
         if population is not None:
+            check_names(population, list(inspect.signature(self.sample).parameters), f"{self.name} population entry")
             everything = self.sample(**population)
         else:
             everything = self.tasks() if type(self).tasks is not TaskFamily.tasks else self.sample()
