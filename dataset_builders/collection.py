@@ -8,8 +8,7 @@ import numpy as np
 
 from hf_icrl.files import atomic_file
 from hf_icrl.histories import describe_histories, load_histories, read_info
-
-CURVE_FILENAME = "learning_curve.png"
+from hf_icrl.histories.info import CURVE_FILENAME
 
 
 class Collection:

@@ -6,6 +6,7 @@ from huggingface_hub import DatasetCardData
 
 from hf_icrl.files import atomic_file, read_json
 from hf_icrl.histories import describe_histories
+from hf_icrl.histories.info import CURVE_FILENAME
 from hf_icrl.histories.schema import OPTIONAL_COLUMNS
 from hf_icrl.model_cards.openings import episodes_text, lesson, opening
 from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
@@ -40,8 +41,6 @@ _REQUIRED = (
 )
 # The rows of `describe_histories` that the card shows; the others it says in its own words.
 _FACTS = ("histories", "transitions", "mean return", "mean reward x horizon", "at the end")
-# The picture that `hf-icrl collect` puts beside the data.
-CURVE_FILENAME = "learning_curve.png"
 # Longer task lists are left to history_info.json.
 _TASKS_SHOWN = 40
 

@@ -9,7 +9,7 @@ Reads only.
 
 from pathlib import Path
 
-from hf_icrl.histories.info import INFO_FILENAME
+from hf_icrl.histories.info import CURVE_FILENAME, INFO_FILENAME
 from hf_icrl.model_folder import RECIPE_FILE
 
 USAGE = "PATH_OR_ID"
@@ -53,7 +53,7 @@ def _dataset_rows(folder):
         for field in schema:
             rows.append((name, f"{field.name}: {field.type}"))
             name = ""
-        picture = folder / part.name / "learning_curve.png"
+        picture = folder / part.name / CURVE_FILENAME
         if picture.is_file():
             rows.append(("learning curve", picture))
     return rows

@@ -27,12 +27,14 @@ def write_source_replay(collection):
     if path.is_file():
         return
     rows = collection.dataset.select(range(min(len(collection.dataset), _CANDIDATES * info["episodes"])))
-    returns = np.array([sum(rewards) for rewards in rows["rewards"]])
-    history_ids, first = np.unique(np.array(rows["history_id"]), return_index=True)
+    history_ids, first = np.unique(rows.data["history_id"].to_numpy(), return_index=True)
     until = np.append(first[1:], len(rows))
-    chosen = np.argsort(returns[until - 1], kind="stable")[(len(until) - 1) // 2]
+    # Of the other histories only the last episode is read: they may be long.
+    last_returns = [sum(rewards) for rewards in rows.select(until - 1)["rewards"]]
+    chosen = np.argsort(last_returns, kind="stable")[(len(until) - 1) // 2]
     history = rows.select(range(first[chosen], until[chosen]))
-    lengths = np.array([len(rewards) for rewards in history["rewards"]])
+    rewards = history["rewards"][:]
+    lengths = np.array([len(r) for r in rewards])
     if lengths.sum() > _MOST_STEPS:
         return
     replay = Replay(
@@ -40,7 +42,7 @@ def write_source_replay(collection):
         task=history["task"][0],
         seed=environment_seeds(info["seed"], history_ids[chosen : chosen + 1])[0],
         actions=np.concatenate([np.asarray(actions) for actions in history["actions"]]),
-        returns=returns[first[chosen] : until[chosen]],
+        returns=np.array([sum(r) for r in rewards]),
         lengths=lengths,
         note=info["source"]["name"],
         whole=info["run"]["subsample"] == 1 and info["run"]["skip"] == 0,

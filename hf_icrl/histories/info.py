@@ -5,6 +5,8 @@ from pathlib import Path
 from hf_icrl.files import read_json, write_json
 
 INFO_FILENAME = "history_info.json"
+# The picture of how good the source became.
+CURVE_FILENAME = "learning_curve.png"
 # What a collection that is under way was asked for (see `hf_icrl.dataset_builders.shards`).
 REQUEST_FILENAME = "collection.json"
 FORMAT_VERSION = 2
