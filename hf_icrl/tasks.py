@@ -13,7 +13,7 @@ from hf_icrl.envs.family import TaskFamily
 from hf_icrl.naming import check_names, nearest
 from hf_icrl.splits import task_key, validation_split
 
-__all__ = ["TaskFamily", "divide_tasks", "task_family", "task_key", "validation_split"]
+__all__ = ["TaskFamily", "divide_tasks", "family_of_section", "task_family", "task_key", "validation_split"]
 
 # Family name -> where its class is. Classes are loaded on first use.
 _FAMILIES = {
@@ -82,3 +82,17 @@ def divide_tasks(family, *, split_seed=0, held_out=0.2, validation=0, population
     train, held_out = family.split(seed=split_seed, held_out=held_out, population=population)
     train, validation = validation_split(train, validation, seed=split_seed)
     return {"train": train, "validation": validation, "held_out": held_out}
+
+
+def family_of_section(section):
+    """What the section `environment` of a recipe describes.
+
+    Args:
+        section (`dict`): "family", and whatever there is of "kwargs" and of the arguments of `divide_tasks`.
+
+    Returns:
+        `(TaskFamily, dict)`: the family, and its tasks as `divide_tasks` gives them.
+    """
+    family = task_family(section["family"], **(section.get("kwargs") or {}))
+    names = ("split_seed", "held_out", "validation", "population")
+    return family, divide_tasks(family, **{name: section[name] for name in names if name in section})

@@ -134,12 +134,9 @@ def _setting(report, recipe, info):
         own = {key: info[key] for key in ("family", "env_id", "env_kwargs", "episodes")}
         return own | {"tasks": info["tasks"].get("held_out") or info["tasks"]["train"]}
     if recipe is not None and "environment" in recipe:
-        from hf_icrl.tasks import divide_tasks, task_family
+        from hf_icrl.tasks import family_of_section
 
-        section = recipe["environment"]
-        family = task_family(section["family"], **section.get("kwargs", {}))
-        names = ("split_seed", "held_out", "validation", "population")
-        tasks = divide_tasks(family, **{name: section[name] for name in names if name in section})
+        family, tasks = family_of_section(recipe["environment"])
         return {
             "family": family.name,
             "env_id": family.env_id,

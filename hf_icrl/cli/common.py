@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hf_icrl.cli.errors import UsageError
@@ -96,18 +96,9 @@ def say(text=""):
 
 def family_of(recipe):
     """The recipe's task family and its (train, validation, held_out) tasks."""
-    from hf_icrl.tasks import divide_tasks, task_family
+    from hf_icrl.tasks import family_of_section
 
-    environment = recipe.environment
-    family = task_family(environment.family, **environment.kwargs)
-    tasks = divide_tasks(
-        family,
-        split_seed=environment.split_seed,
-        held_out=environment.held_out,
-        validation=environment.validation,
-        population=environment.population,
-    )
-    return family, tasks
+    return family_of_section(asdict(recipe.environment))
 
 
 def minutes(seconds):

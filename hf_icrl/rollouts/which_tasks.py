@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from hf_icrl.model_folder import RECIPE_FILE, cached_revision, recipe_of, record_of
-from hf_icrl.tasks import divide_tasks, task_family, task_key
+from hf_icrl.tasks import family_of_section, task_family, task_key
 
 _SETS = ("held_out", "validation", "train")
 
@@ -158,7 +158,5 @@ def _origins_of_recipe(text, where):
 
 
 def _origin_of_section(section, where):
-    family = task_family(section["family"], **(section.get("kwargs") or {}))
-    names = ("split_seed", "held_out", "validation", "population")
-    tasks = divide_tasks(family, **{name: section[name] for name in names if name in section})
+    family, tasks = family_of_section(section)
     return _Origin(family.name, family.env_id, family.env_kwargs, tasks, where)
