@@ -15,9 +15,9 @@ from hf_icrl.counter_random import bits
 from hf_icrl.envs.drawn_ahead import DrawnAhead
 from hf_icrl.envs.episodic import EpisodicEnv
 
-# The stream from which an environment without a task draws one begins at this number of its slot's stream: no clock
-# of a slot ever comes there.
-_TASK_STREAM = 2**62
+# The streams from which an environment without a task draws one, and observations without meaning, begin at these
+# numbers of its slot's stream: no clock of a slot ever comes there.
+_TASK_STREAM, _SIGHT_STREAM = 2**62, 2**62 + 1
 # The one slot of a scalar environment.
 _ALONE = np.zeros(1, dtype=np.int64)
 
@@ -146,6 +146,11 @@ def dot(weights, features):
 def task_streams(keys):
     """The streams of the slots' tasks, from the slots' keys `(n,)`."""
     return bits(keys, _TASK_STREAM)
+
+
+def sight_streams(keys):
+    """The streams of observations that have nothing to do with the rewards, from the slots' keys `(n,)`."""
+    return bits(keys, _SIGHT_STREAM)
 
 
 def nothing_to_see():

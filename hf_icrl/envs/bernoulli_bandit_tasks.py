@@ -5,7 +5,7 @@ import numpy as np
 from hf_icrl.checks import checked_choice, checked_int
 from hf_icrl.counter_random import integers, stream_keys, uniforms
 from hf_icrl.envs.bandit_tasks import ArmSetFamily, FixedValues, numbered_sets
-from hf_icrl.envs.bernoulli_bandit import checked_means
+from hf_icrl.envs.bernoulli_bandit import checked_means, checked_sight
 
 _ALIASES = {"odd": "train", "even": "inverse"}
 # Law -> probability that a task's good arms are the even ones. Published are exactly these shares, shuffled.
@@ -16,7 +16,7 @@ class BernoulliBanditFamily(FixedValues, ArmSetFamily):
     """Bernoulli bandits that differ in their arms' means and in how many arms there are.
 
     Args:
-        num_arms, horizon: as in `hf_icrl.envs.BernoulliBanditEnv`.
+        num_arms, horizon, observation, dimension: as in `hf_icrl.envs.BernoulliBanditEnv`.
     """
 
     name = "bernoulli_bandit"
@@ -30,8 +30,14 @@ class BernoulliBanditFamily(FixedValues, ArmSetFamily):
         **numbered_sets((5, 10, 15, 20, 25, 30, 40, 50, 100), "Headless-AD: {k} arms, means uniform in [0, 1)"),
     }
 
-    def __init__(self, num_arms=20, horizon=300):
-        env_kwargs = {"num_arms": checked_int(num_arms, "num_arms", 1), "horizon": checked_int(horizon, "horizon", 1)}
+    def __init__(self, num_arms=20, horizon=300, observation="none", dimension=2):
+        observation, dimension = checked_sight(observation, dimension)
+        env_kwargs = {
+            "num_arms": checked_int(num_arms, "num_arms", 1),
+            "horizon": checked_int(horizon, "horizon", 1),
+            "observation": observation,
+            "dimension": dimension,
+        }
         super().__init__(env_kwargs, horizon=env_kwargs["horizon"], num_actions=env_kwargs["num_arms"])
         self._shape = (self.num_actions,)
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from hf_icrl.checks import checked_int
-from hf_icrl.envs.bandits import nothing_to_see
 from hf_icrl.envs.bandits_vector import BanditVectorEnv, checked_arm_sets, usable_arms
-from hf_icrl.envs.bernoulli_bandit import BernoulliRules, checked_means
+from hf_icrl.envs.bernoulli_bandit import BernoulliRules, checked_means, checked_sight, sight_space
 
 
 class BernoulliBanditVectorEnv(BernoulliRules, BanditVectorEnv):
@@ -16,7 +15,7 @@ class BernoulliBanditVectorEnv(BernoulliRules, BanditVectorEnv):
         means (`array_like` of float, *optional*): the means of all slots, `(num_envs, num_arms)`, NaN for the arms
             after the last that a slot's task has; or those of one task for all, up to `num_arms` of them. Without it,
             each slot draws its own from its seed, as `BernoulliBanditEnv` does.
-        num_arms, horizon, render_mode: as in `BernoulliBanditEnv`.
+        num_arms, horizon, observation, dimension, render_mode: as in `BernoulliBanditEnv`.
 
     Attributes:
         means (`np.ndarray`, float64 `(num_envs, num_arms)`): NaN where there is no arm; `None` before the reset that
@@ -26,11 +25,15 @@ class BernoulliBanditVectorEnv(BernoulliRules, BanditVectorEnv):
         ValueError: an argument is of the wrong kind, a mean is outside [0, 1], or there is not one task per slot.
     """
 
-    def __init__(self, num_envs=1, num_arms=20, means=None, horizon=300, render_mode=None):
+    def __init__(
+        self, num_envs=1, num_arms=20, means=None, horizon=300, observation="none", dimension=2, render_mode=None
+    ):
         num_envs = checked_int(num_envs, "num_envs", 1)
         num_arms = checked_int(num_arms, "num_arms", 1)
         means = None if means is None else _checked_means(means, num_envs, num_arms)
-        super().__init__(num_envs, num_arms, horizon, means, nothing_to_see(), render_mode)
+        self.observation, self.dimension = checked_sight(observation, dimension)
+        space = sight_space(self.observation, self.dimension)
+        super().__init__(num_envs, num_arms, horizon, means, space, render_mode)
 
     @property
     def means(self):
@@ -49,7 +52,9 @@ class BernoulliBanditVectorEnv(BernoulliRules, BanditVectorEnv):
         return self._tasks.copy()
 
     def _observe(self):
-        return np.zeros(self.num_envs, dtype=np.int64)
+        if self.observation == "none":
+            return np.zeros(self.num_envs, dtype=np.int64)
+        return self._ahead.now[: self.dimension].T.astype(np.float32, order="C")
 
 
 def _checked_means(means, num_envs, num_arms):

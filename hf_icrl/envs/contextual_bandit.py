@@ -17,9 +17,7 @@ class ContextualRules(GaussianRewards, BanditRules):
         # The context, and last the noise of the pull that answers it: different numbers of one stream, so that they
         # are independent of each other, and of those of every other slot.
         numbers = normals(keys, clocks, self.dimension + 1)
-        contexts = numbers[:-1]
-        contexts *= self.dimension**-0.5
-        contexts[...] = contexts.astype(np.float32)  # rewards follow from what is seen
+        to_contexts(numbers[:-1])
         return numbers
 
     def _drawn_tasks(self, keys):
@@ -73,6 +71,12 @@ class ContextualBanditEnv(ContextualRules, BanditEnv):
 
     def _observe(self):
         return np.array(self._numbers[: self.dimension], dtype=np.float32)
+
+
+def to_contexts(numbers):
+    """Standard normal numbers `(dimension, ...)` become contexts N(0, I / dimension), in place."""
+    numbers *= len(numbers) ** -0.5
+    numbers[...] = numbers.astype(np.float32)  # rewards follow from what is seen
 
 
 def context_space(dimension):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from hf_icrl.counter_random import bits, stream_keys
+from hf_icrl.envs.bandit_tasks import FixedValues
 
 
 class Arms:
@@ -95,9 +96,10 @@ class Payouts:
 
 
 def check_bandit(source, family, tasks):
-    """Raise `ValueError` unless the family's tasks are bandits without contexts: discrete actions, nothing to see."""
+    """Raise `ValueError` unless the family's tasks are bandits without contexts: discrete actions, nothing to see, or
+    nothing that tells anything."""
     space, _ = family.spaces(tasks[0])
-    if not sees_nothing(space):
+    if not (sees_nothing(space) or isinstance(family, FixedValues)):
         raise ValueError(
             f'{source.name} plays bandits, whose observation is Discrete(1), but {family!r} has {space}; use "lin_ucb" '
             'for contexts, or a source that learns from states, such as "q_learning"'

@@ -25,7 +25,7 @@ class EpsilonGreedy(Source):
             `eps_end`, in [0, 1].
 
     Raises:
-        ValueError: a parameter has a bad value; on `generate`, if the family's observations are not `Discrete(1)`.
+        ValueError: a parameter has a bad value; on `generate`, if the family's observations tell something of the arms.
     """
 
     eps_start: float = 1.0

@@ -36,7 +36,7 @@ class ThompsonSampling(Source):
             (its environment argument `noise`), or 0.3 if it has none.
 
     Raises:
-        ValueError: a parameter has a bad value; on `generate`, if the family's observations are not `Discrete(1)`, if
+        ValueError: a parameter has a bad value; on `generate`, if the family's observations tell something of the arms, if
             a reward is neither 0 nor 1 with the Beta prior, or if the family's noise is 0 with the Gaussian.
     """
 

@@ -25,7 +25,7 @@ class UCB1(Source):
             c / sqrt(m), an arm that was never pulled has mean 0 and m = 1.
 
     Raises:
-        ValueError: a parameter has a bad value; on `generate`, if the family's observations are not `Discrete(1)`.
+        ValueError: a parameter has a bad value; on `generate`, if the family's observations tell something of the arms.
     """
 
     c: float = 0.3

@@ -34,6 +34,7 @@ def pulls(env, arm, count, seed=0):
     [
         ("Bernoulli", {}),
         ("Bernoulli", {"num_arms": 3, "means": MEANS, "horizon": 5}),
+        ("Bernoulli", {"observation": "random", "dimension": 3}),
         ("Contextual", {}),
         ("Contextual", {"num_arms": 3, "arms": ARMS, "horizon": 5, "noise": 0.0}),
         ("Contextual", {"num_arms": 4, "dimension": 5}),
@@ -59,6 +60,30 @@ def test_bernoulli_arms_pay_their_means_and_regret_is_expected():
         # A mean of 10 000 draws has a standard deviation of at most 0.005; five of them are allowed.
         assert abs(rewards.mean() - mean) < 0.025
         assert regrets == pytest.approx(0.8 - mean)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 5])
+def test_a_bernoulli_bandit_can_show_what_a_contextual_one_shows(dimension):
+    """Vectors of the law and the space of contexts, which tell nothing: rewards are those without them."""
+    count = 6000
+    env = made("Bernoulli", means=MEANS, horizon=count, observation="random", dimension=dimension)
+    assert env.observation_space == made("Contextual", dimension=dimension).observation_space
+    vectors, rewards, regrets = pulls(env, 1, count)
+    _, unseen_rewards, unseen_regrets = pulls(made("Bernoulli", means=MEANS, horizon=count), 1, count)
+    assert rewards.tolist() == unseen_rewards.tolist()
+    assert regrets.tolist() == unseen_regrets.tolist()
+    assert vectors.astype(np.float32).tolist() == vectors.tolist()
+    # In units of their deviation, the vectors are N(0, I): means and correlations have a standard error of 0.0129, the
+    # variances of 0.0183, the share within one deviation (0.6827) of 0.0060; five of them are allowed.
+    vectors *= dimension**0.5
+    assert np.abs(vectors.mean(axis=0)).max() < 0.065
+    assert np.abs(vectors.T @ vectors / count - np.eye(dimension)).max() < 0.092
+    assert np.abs((np.abs(vectors) < 1).mean(axis=0) - 0.6827).max() < 0.030
+    # Nothing to do with the reward of the pull after them, nor with that before them, nor with each other.
+    won = (rewards - 0.8) / 0.4
+    for other in (won[1:, None], won[:-1, None], vectors[:-1]):
+        assert np.abs(vectors[1:].T @ other / count).max() < 0.065
+    assert env.reset()[0].tolist() != env.reset()[0].tolist()
 
 
 def test_arms_that_pay_always_or_never():
@@ -185,6 +210,8 @@ def test_never_seeded_environments_differ():
         ("Bernoulli", {"means": [True, False]}, "must hold numbers"),
         ("Bernoulli", {"num_arms": 0}, "num_arms is 0"),
         ("Bernoulli", {"horizon": 1.5}, "horizon is 1.5"),
+        ("Bernoulli", {"observation": "randm"}, "observation.*did you mean 'random'"),
+        ("Bernoulli", {"observation": "random", "dimension": 0}, "dimension is 0"),
         pytest.param(
             "Bernoulli",
             {"render_mode": "ansi"},

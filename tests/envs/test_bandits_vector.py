@@ -30,7 +30,9 @@ def plans(draw):
     """`(kind, kwargs, tasks or None, seeds, actions)`; actions `(steps, n)` are arms that the tasks have."""
     kind = draw(st.sampled_from(sorted(ENTRIES)))
     kwargs = {"num_arms": draw(st.integers(1, 7)), "horizon": draw(st.integers(1, 9))}
-    if kind != "Bernoulli":
+    if kind == "Bernoulli":
+        kwargs |= {"observation": draw(st.sampled_from(["none", "random"])), "dimension": draw(st.integers(1, 4))}
+    else:
         kwargs |= {"dimension": draw(st.integers(1, 4)), "noise": draw(st.sampled_from([0.0, 0.3, 2.0]))}
     seeds = draw(st.lists(st.integers(0, 2**70), min_size=1, max_size=5))
     usable, tasks = np.full(len(seeds), kwargs["num_arms"]), None
@@ -80,11 +82,14 @@ def test_a_slot_does_not_depend_on_its_neighbours_or_its_place(plan, random):
     assert_place_does_not_matter(whole, part, seeds, order, actions, lambda infos: infos["regret"])
 
 
-@pytest.mark.parametrize(("kind", "slots"), [("Bernoulli", 5000), ("Contextual", 5000), ("Linear", 5000)])
-def test_thousands_of_slots_are_few_slots_many_times(kind, slots):
+@pytest.mark.parametrize(
+    ("kind", "kwargs"),
+    [("Bernoulli", {}), ("Bernoulli", {"observation": "random"}), ("Contextual", {}), ("Linear", {})],
+)
+def test_thousands_of_slots_are_few_slots_many_times(kind, kwargs):
     """Numbers are drawn ahead for as many steps as fit, and in pieces, both of which depend on the number of slots."""
-    picked = [0, 1, 2047, 2048, 4096, 4999]
-    large, small = made(kind, slots, horizon=3), made(kind, len(picked), horizon=3)
+    slots, picked = 5000, [0, 1, 2047, 2048, 4096, 4999]
+    large, small = made(kind, slots, horizon=3, **kwargs), made(kind, len(picked), horizon=3, **kwargs)
     assert large.reset(seed=7)[0][picked].tolist() == small.reset(seed=[7 + i for i in picked])[0].tolist()
     actions = np.random.default_rng(0).integers(large.num_arms, size=(8, slots))
     for row in actions:
