@@ -223,6 +223,17 @@ def test_epsilon_falls_as_it_should_and_the_log_probs_say_so():
     assert shares[60:] == pytest.approx((1 - 0.75 * eps)[60:], abs=5 * 0.5 / 4000**0.5)
 
 
+@pytest.mark.parametrize("name", ["thompson", "ucb1", "epsilon_greedy"])
+def test_vectors_without_meaning_change_nothing_for_sources_that_do_not_look(name):
+    plain = task_family(BERNOULLI, num_arms=6, horizon=30)
+    seeing = task_family(BERNOULLI, num_arms=6, horizon=30, observation="random", dimension=3)
+    tasks = plain.sample(5, min_arms=2)
+    expected, got = (make_source(name).generate(family, tasks, range(5), 2, 1) for family in (plain, seeing))
+    assert got.actions.tolist() == expected.actions.tolist()
+    assert got.rewards.tolist() == expected.rewards.tolist()
+    assert got.observations.shape[-1] == 3
+
+
 @pytest.mark.parametrize(("name", "family_name"), [("ucb1", BERNOULLI), ("lin_ucb", CONTEXTUAL)])
 def test_every_arm_is_pulled_once_first_in_random_order(name, family_name):
     family = task_family(family_name, num_arms=5, horizon=10)
