@@ -8,8 +8,8 @@
 
 Every variant is the recipe with overrides. Variants whose histories are the same share them. Each verb goes on where it
 was interrupted, so the same command can be given again. `--also NAME OVERRIDES` rolls every model out a second time, in
-another environment. Figures are normalised returns (0 = random, 1 = oracle) on the held-out tasks; an interval is the
-mean plus and minus 1.96 standard errors over the training seeds.
+another environment. Figures are normalised returns (0 = random, 1 = oracle) on the held-out tasks; an interval is
+Student's t interval of the mean over the training seeds, 95 %.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from hf_icrl.cli.evaluate import evaluate_model
 from hf_icrl.cli.recipe import Recipe
 from hf_icrl.cli.train import train_model
 from hf_icrl.rollouts import Report
+from hf_icrl.rollouts.metrics import seeds_interval
 
 # A variant has its colour, a further evaluation of it its line style; both come round again.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -74,13 +75,10 @@ def figures(report):
 
 def interval(values):
     """`0.98 [0.97, 0.99]` over training seeds."""
-    values = np.array([v for v in values if v is not None], np.float64)
-    if not len(values):
+    told = seeds_interval(values)
+    if told["mean"] is None:
         return "-"
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    error = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.3f} [{values.mean() - error:.3f}, {values.mean() + error:.3f}]"
+    return f"{told['mean']:.3f}" + ("" if told["ci95"] is None else " [{:.3f}, {:.3f}]".format(*told["ci95"]))
 
 
 def table(results):

@@ -11,9 +11,11 @@ from hf_icrl.rollouts.metrics import (
     bootstrap_interval,
     episodes_to_fraction,
     last_mean,
+    normalized_regret,
     normalized_returns,
     normalized_summary,
     null_for_nan,
+    seeds_interval,
 )
 
 finite = st.floats(-1e3, 1e3, allow_nan=False, width=32)
@@ -76,6 +78,60 @@ def test_summary_leaves_out_tasks_without_a_scale_and_says_null_when_none_has_on
     assert per_task == [0.5, None, 0.25]
     assert summary["mean"] == 0.375
     assert normalized_summary(returns, [None] * 3, [0.0] * 3, last_episodes=1) == (None, [None] * 3)
+
+
+@given(st.lists(st.tuples(finite, st.floats(0.1, 100), finite), min_size=2, max_size=20), finite, st.floats(0.1, 10))
+def test_normalised_regret_is_zero_for_random_and_one_for_the_source_on_any_scale(rows, shift, unit):
+    random, lead, regret = np.array(rows).T
+    source = random - lead
+    assert normalized_regret(random, random, source) == {"mean": 0.0, "ci95": [0.0, 0.0], "worst": 0.0}
+    assert normalized_regret(source, random, source) == {"mean": 1.0, "ci95": [1.0, 1.0], "worst": 1.0}
+    got = normalized_regret(regret, random, source)
+    assert got["ci95"][0] <= got["mean"] <= got["ci95"][1]
+    # What all regrets of a task share, and the unit, change nothing.
+    moved = normalized_regret(*(unit * x + shift for x in (regret, random, source)))
+    assert moved["mean"] == pytest.approx(got["mean"], rel=1e-4, abs=1e-4)
+
+
+def test_normalised_regret_has_the_means_of_the_set_as_its_anchors():
+    random, source, regret = [10.0, 30.0, 5.0], [4.0, 6.0, 5.5], [7.0, 12.0, 5.0]
+    got = normalized_regret(regret, random, source)
+    assert got["mean"] == pytest.approx((15 - 8) / (15 - 15.5 / 3))
+    # The third task's source is worse than random: it counts in the means, but has no scale of its own.
+    assert got["worst"] == pytest.approx(min(3 / 6, 18 / 24))
+    assert normalized_regret([1.0], [2.0], [0.0]) == {"mean": 0.5, "ci95": None, "worst": 0.5}
+    assert normalized_regret([1.0, 1.0], [2.0, 2.0], [2.0, 2.5]) is None
+
+
+def test_interval_of_normalised_regret_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(100):
+        random = rng.normal(100, 20, size=60)
+        source, regret = 0.2 * random + rng.normal(0, 5, size=60), 0.3 * random + rng.normal(0, 8, size=60)
+        low, high = normalized_regret(regret, random, source)["ci95"]
+        covered += low <= 70 / 80 <= high
+    assert 86 <= covered <= 99  # as for the plain bootstrap above
+
+
+def test_interval_over_seeds_is_students():
+    # Quantiles of Student's distribution as every table has them (97.5 %; 2, 1, 9 and 30 degrees of freedom).
+    for runs, quantile in [(3, 4.3027), (2, 12.7062), (10, 2.2622), (31, 2.0423)]:
+        x = np.arange(runs, dtype=float)
+        got = seeds_interval(x)
+        error = quantile * x.std(ddof=1) / math.sqrt(runs)
+        np.testing.assert_allclose(got["ci95"], [x.mean() - error, x.mean() + error], rtol=1e-4)
+        assert (got["mean"], got["runs"]) == (x.mean(), runs)
+    assert seeds_interval([0.5, None, 0.7])["runs"] == 2
+    assert seeds_interval([0.5]) == {"mean": 0.5, "ci95": None, "runs": 1}
+    assert seeds_interval([None]) == {"mean": None, "ci95": None, "runs": 0}
+
+
+def test_interval_over_three_seeds_covers_the_true_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = np.array([seeds_interval(x)["ci95"] for x in rng.normal(2.0, 3.0, size=(2000, 3))])
+    covered = ((intervals[:, 0] <= 2.0) & (intervals[:, 1] >= 2.0)).mean()
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
 
 
 @pytest.mark.parametrize("last", [0, 5])
