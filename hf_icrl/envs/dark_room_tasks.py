@@ -4,6 +4,7 @@ import numpy as np
 
 from hf_icrl.checks import checked_int
 from hf_icrl.envs import grid, published_splits
+from hf_icrl.envs import words as word_sets
 from hf_icrl.envs.dark_room_settings import PERMUTATIONS, RoomSettings
 from hf_icrl.envs.dark_room_values import RoomValues
 from hf_icrl.envs.family import TaskFamily
@@ -85,6 +86,7 @@ class DarkRoomFamily(TaskFamily):
                 )
             env_kwargs["goal"] = grid.checked_cell(goal, settings.size, "goal")
         super().__init__(env_kwargs, horizon=env_kwargs["horizon"], num_actions=settings.num_actions)
+        self.num_states = settings.observed_size**2
         self._settings = settings
         self._values = RoomValues(settings)
         self._entries = [] if "goal" in env_kwargs else ["goal"]
@@ -206,6 +208,13 @@ class DarkRoomFamily(TaskFamily):
         self.check_task(task)
         return self._values.expected_return(self._goal(task), backup)
 
+    # ---- What a source may ask ----
+
+    def states(self, observations):
+        """The cells, as the observation "index" numbers them."""
+        row, col = self._settings.decode(observations)
+        return row * self._settings.observed_size + col
+
     # ---- The demonstrator ----
 
     def demonstrator(self, observations, task_array, infos):
@@ -239,6 +248,23 @@ class DarkRoomFamily(TaskFamily):
         """Bool `(n,)`: does each agent stand on its target?"""
         row, col = self._settings.decode(observations)
         return (row == targets[:, 0]) & (col == targets[:, 1])
+
+    def action_groups(self, tasks):
+        """Where there are both: "train" and "test", which of each task's actions are train words and test words."""
+        if self._settings.word_length == 1:
+            return {}
+        split = [self.env_kwargs[name] for name in ("words_seed", "words_split", "size")]
+        ids, train = (
+            word_sets.word_ids(self._settings.word_length, words, *split)
+            for words in (self.env_kwargs["words"], "train")
+        )
+        is_train = np.isin(ids, train)
+        if is_train.all() or not is_train.any():
+            return {}
+        # Row by row, the room's actions in the task's order.
+        orders = np.arange(len(ids)) if not self._settings.permuted else self.task_array(tasks)[:, 2:]
+        groups = np.broadcast_to(is_train[orders], (len(tasks), len(ids)))
+        return {"train": groups, "test": ~groups}
 
     def _in_task_order(self, actions, task_array):
         """The room's actions `(n,)` as the numbers that they have in each task."""

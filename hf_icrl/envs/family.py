@@ -27,12 +27,14 @@ class TaskFamily(ABC):
         env_kwargs (`dict`): everything but the task, JSON values, all defaults filled in.
         horizon (`int`): the most steps that an episode can have.
         num_actions (`int` or `None`): actions are 0 to num_actions - 1; `None` for continuous actions.
+        num_states (`int` or `None`): where observations stand for a few states, how many; see `states`.
     """
 
     name = None
     env_id = None
     published_splits = {}
     task_sets = {}
+    num_states = None
 
     def __init__(self, env_kwargs, horizon, num_actions):
         self.env_kwargs = env_kwargs
@@ -138,9 +140,20 @@ class TaskFamily(ABC):
 
     # ---- What a source may ask ----
 
+    def states(self, observations):
+        """The states that observations `(n, ...)` stand for, int64 `(n,)` from 0 to `num_states - 1`.
+
+        What learners with tables ask where observations are no Discrete; only families with `num_states` can tell.
+        """
+        raise ValueError(f"the observations of {self!r} do not stand for a few numbered states")
+
     def available_actions(self, tasks):
         """Which actions each task has: bool `(n, num_actions)`, or `None` where every task has all of them."""
         return None
+
+    def action_groups(self, tasks):
+        """Kinds of actions that figures of exploration are split by: name -> bool `(n, num_actions)`, none by default."""
+        return {}
 
     def demonstrator(self, observations, task_array, infos):
         """Optimal actions of agents that know their tasks.

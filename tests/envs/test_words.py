@@ -297,3 +297,31 @@ def test_pictures_show_every_cell_that_a_word_passed():
         red, _, blue = frame[(row + 1) * cell, (col + 1) * cell].astype(int)
         assert blue > red + 50  # the trail is blue
     assert frame[4 * cell, 7 * cell].min() > 200  # the agent
+
+
+def test_actions_are_grouped_into_train_and_test_words_where_there_are_both():
+    def family(words_, **kwargs):
+        return task_family("dark_room", word_length=3, words=words_, words_seed=2, **kwargs)
+
+    tasks = [{"goal": [0, 1]}, {"goal": [5, 5]}]
+    groups = family("all").action_groups(tasks)
+    assert groups["train"].tolist() == [[True] * 50 + [False] * 75] * 2
+    np.testing.assert_array_equal(groups["test"], ~groups["train"])
+    assert family("train").action_groups(tasks) == family("test").action_groups(tasks) == {}
+    assert task_family("dark_room").action_groups(tasks) == {}
+    listed = family([ids("test", 2)[3], ids("train", 2)[0], ids("test", 2)[9]]).action_groups(tasks)
+    assert listed["train"].tolist() == [[False, True, False]] * 2
+    # With orders of their own: where a task's actions lead from the centre, from which three moves meet no wall.
+    family = family("all", permuted=True, words_split="displacement", size=9)
+    tasks = [{"goal": [0, 0], "word_order": 3}, {"goal": [0, 0], "word_order": 8}]
+    groups = family.action_groups(tasks)
+    for task, is_test in zip(tasks, groups["test"], strict=True):
+        ends = []
+        for action in range(125):
+            env = family.make(task)
+            env.reset(seed=0)
+            row, col = divmod(int(env.step(action)[0]), 9)
+            ends.append(abs(row - 4) + abs(col - 4))
+        # Test words of this split are those that lead two cells away.
+        assert is_test.tolist() == [end == 2 for end in ends]
+    assert groups["test"][0].tolist() != groups["test"][1].tolist()
