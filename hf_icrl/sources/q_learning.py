@@ -36,7 +36,8 @@ class QLearning(Source):
             last, as the published code does: a row that is unfinished, unless that step ended the episode.
 
     Raises:
-        ValueError: a parameter has a bad value; on `generate`, if observations or actions are not `Discrete`.
+        ValueError: a parameter has a bad value; on `generate`, if actions are not `Discrete`, or observations are not and
+            the family does not tell which states they stand for (a DarkRoom's do, images included).
     """
 
     learning_rate: float = 0.9933
@@ -87,23 +88,29 @@ class QLearning(Source):
         from gymnasium.spaces import Discrete
 
         space, _ = family.spaces(tasks[0])
-        if not isinstance(space, Discrete):
+        if isinstance(space, Discrete):
+            num_states, first = int(space.n), int(space.start)
+            states = (lambda observations: observations - first) if first else (lambda observations: observations)
+        elif family.num_states is not None:
+            num_states, states = family.num_states, family.states
+        else:
             raise ValueError(
                 f"tabular Q-learning needs Discrete observations, but {family!r} has {space}; "
                 'choose observation="index", or another source'
             )
         if family.num_actions is None:
             raise ValueError(f"tabular Q-learning needs Discrete actions, but {family!r} has continuous ones")
-        return _Learners(self, space, family.num_actions, family.available_actions(tasks), history_ids, seed)
+        available = family.available_actions(tasks)
+        return _Learners(self, states, num_states, family.num_actions, available, history_ids, seed)
 
 
 class _Learners:
-    def __init__(self, source, space, num_actions, available, history_ids, seed):
+    def __init__(self, source, states, num_states, num_actions, available, history_ids, seed):
         self.source = source
-        self.first_state = int(space.start)
+        self.states = states
         self.choose = stream_keys(seed, "q_learning/choose", history_ids)
         table_keys = stream_keys(seed, "q_learning/table", history_ids)
-        self.values = ActionValues(table_keys, int(space.n), num_actions, source.initial_q, available)
+        self.values = ActionValues(table_keys, num_states, num_actions, source.initial_q, available)
         self.explore_below = None
 
     def act(self, observations, clock):
@@ -114,7 +121,7 @@ class _Learners:
         draw = bits(self.choose, clock.time)
         explore = (draw & _LOW_HALF) < self.explore_below.take(clock.episode, mode="clip")
         draw >>= _HALF
-        self.cells = values.cells(observations - self.first_state if self.first_state else observations)
+        self.cells = values.cells(self.states(observations))
         greedy = values.best(self.cells)
         if not self.source.first_index_ties:
             tied = np.flatnonzero(values.is_tied(self.cells) & ~explore)
@@ -124,8 +131,7 @@ class _Learners:
 
     def learn(self, transition):
         source, step = self.source, transition
-        following = step.next_observations
-        following = self.values.cells(following - self.first_state if self.first_state else following)
+        following = self.values.cells(self.states(step.next_observations))
         terminal = np.flatnonzero(step.terminated)
         if len(terminal) and source.erase_final_row:
             self.values.erase(terminal, following[terminal])

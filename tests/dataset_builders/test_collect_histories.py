@@ -293,7 +293,7 @@ def test_numpy_computes_on_one_thread_while_a_source_generates(tmp_path, monkeyp
     ("arguments", "message"),
     [
         ({"columns": ["log_probs"]}, "unknown optional column of q_learning 'log_probs'"),
-        ({"env_kwargs": {"observation": "row_col"}}, "needs Discrete observations"),
+        ({"family": "contextual_bandit"}, "needs Discrete observations"),
         (
             {"family": "bernoulli_bandit", "source": "noise_curriculum", "source_params": {"random_actions": [70]}},
             "70",

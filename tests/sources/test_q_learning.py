@@ -77,6 +77,19 @@ def test_greedy_actions_are_those_of_a_plain_learner(
             episode += batch.terminated[i, t] or batch.truncated[i, t]
 
 
+@pytest.mark.parametrize("observation", ["row_col", "one_hot", "image"])
+def test_it_learns_the_same_from_whatever_shows_the_cell(observation):
+    """Its table has a row a cell, so the histories for models that see images are those of a learner of cells."""
+    kwargs = {"size": 4, "observation_size": 5, "word_length": 2, "terminate_on_goal": True}
+    indexed, shown = task_family("dark_room", **kwargs), task_family("dark_room", observation=observation, **kwargs)
+    tasks = indexed.tasks()
+    source = make_source("q_learning", stray_transition=True)
+    expected, got = (source.generate(family, tasks, np.arange(15), 30, 7) for family in (indexed, shown))
+    for name in ("actions", "rewards", "terminated", "truncated"):
+        assert getattr(got, name).tolist() == getattr(expected, name).tolist()
+    assert shown.states(got.observations).tolist() == expected.observations.tolist()
+
+
 def test_erasing_the_final_row_forgets_a_cell_that_is_not_the_goal():
     """The words are those of two moves; the agent passes the goal and ends its episodes beside it."""
     family = task_family("dark_room", word_length=2, terminate_on_goal=True)
