@@ -75,7 +75,8 @@ def collect(
         population (`dict`, *optional*): which tasks there are at all, the arguments of `TaskFamily.sample`.
         tasks (`str`, *optional*, defaults to `"train"`): which tasks to collect on, `"train"` or `"held_out"`.
         columns (`list[str]`, *optional*): optional columns to record: "time" (the steps that the running episode has
-            had), "optimal_actions" (the demonstrator's), and what the source offers ("log_probs").
+            had), "optimal_actions" (the demonstrator's), and what the source offers ("log_probs"). The column
+            "available_actions" is written wherever tasks of the family may lack some of its actions.
         subsample (`int`, *optional*, defaults to 1): keep every k-th episode of a run: a faster learner to distil.
         skip (`int`, *optional*, defaults to 0): episodes to leave out at the beginning of each run.
         keep (`int`, *optional*): at most so many episodes of each run, after skipping and subsampling; what comes after

@@ -5,11 +5,14 @@ import hashlib
 import json
 from functools import cached_property
 
+import numpy as np
+
 import hf_icrl
 from hf_icrl.checks import checked_choice, checked_int
 from hf_icrl.dataset_builders.code_digest import code_digest
 from hf_icrl.dataset_builders.one_thread import one_thread
 from hf_icrl.dataset_builders.shard_sizes import default_histories_per_shard
+from hf_icrl.histories.action_sets import COLUMN as ACTION_SETS
 from hf_icrl.histories.episodes import episodes_table
 from hf_icrl.histories.schema import COLUMNS, element_width, history_features
 from hf_icrl.histories.spaces import check_values, space_to_spec
@@ -154,7 +157,32 @@ class CollectionPlan:
     @cached_property
     def features(self):
         """The `datasets.Features` of the collection."""
-        return history_features(*self.spaces.values(), task_example=self.tasks[0], optional=self.columns)
+        optional = (*self.columns, *([ACTION_SETS] if self.has_action_sets else []))
+        return history_features(*self.spaces.values(), task_example=self.tasks[0], optional=optional)
+
+    @cached_property
+    def has_action_sets(self):
+        """Whether the rows say which actions their tasks have: where not every task of the family has all of them."""
+        return self.family.available_actions([task for tasks in self.all_tasks.values() for task in tasks]) is not None
+
+    def action_sets(self, tasks):
+        """Which actions each of `tasks` has, bool `(n, actions)`, or `None` if the rows do not say it.
+
+        Raises:
+            ValueError: the family's sets are of another size than its action space.
+        """
+        if not self.has_action_sets:
+            return None
+        shape = (len(tasks), self.spaces["action_space"]["n"])
+        sets = self.family.available_actions(tasks)
+        if sets is None:
+            return np.ones(shape, bool)
+        if sets.shape != shape:
+            raise ValueError(
+                f"available_actions of {self.family!r} has the shape {sets.shape} for {len(tasks)} tasks; it must be "
+                f"{shape}, one entry for each action of {self.spaces['action_space']}"
+            )
+        return sets
 
     def check_source(self):
         """Raise `ValueError` if the source cannot serve this family or these columns, by running it for one episode.
@@ -185,7 +213,12 @@ class CollectionPlan:
             check_values(part.observations, self.spaces["observation_space"], f"observations of {self.source.name}")
             check_values(part.actions, self.spaces["action_space"], f"actions of {self.source.name}")
             yield episodes_table(
-                part, self.features, env_id=self.family.env_id, source=self.source.name, split=self.split
+                part,
+                self.features,
+                env_id=self.family.env_id,
+                source=self.source.name,
+                split=self.split,
+                available_actions=self.action_sets(part.tasks),
             )
             room.release()
 
@@ -211,10 +244,20 @@ class CollectionPlan:
                 row += 8 + 2 * len(json.dumps(self.tasks[0]))
             elif field.name in COLUMNS[:2] or field.name == "final_observation":
                 row += _bytes(field.type)
+            elif field.name == ACTION_SETS:
+                row += 4 + -(-self.spaces["action_space"]["n"] // 8)
             elif field.name not in ("terminated", "truncated"):
                 row += 4
                 step += _bytes(field.type.value_type)
         return row, step
+
+    def _actions_per_task(self):
+        """The smallest and the largest number of actions of a task that histories are collected on, or `None`."""
+        sets = self.action_sets(self.tasks)
+        if sets is None:
+            return None
+        sizes = sets.sum(axis=1)
+        return [int(sizes.min()), int(sizes.max())]
 
     def info(self, num_transitions, num_bytes, command):
         """What `history_info.json` says."""
@@ -233,6 +276,7 @@ class CollectionPlan:
             "split": {name: self.request[name] for name in ("held_out", "population")} | {"seed": self.split_seed},
             "tasks": self.all_tasks,
             "collected_on": self.split,
+            "actions_per_task": self._actions_per_task(),
             "histories_per_task": self.histories_per_task,
             "episodes": len(self.keep),
             "run": {name: self.request[name] for name in ("episodes", "subsample", "skip", "keep")},

@@ -40,7 +40,7 @@ _REQUIRED = (
     "package_version",
 )
 # The rows of `describe_histories` that the card shows; the others it says in its own words.
-_FACTS = ("histories", "transitions", "mean return", "mean reward x horizon", "at the end")
+_FACTS = ("actions of a task", "histories", "transitions", "mean return", "mean reward x horizon", "at the end")
 # Longer task lists are left to history_info.json.
 _TASKS_SHOWN = 40
 

@@ -76,6 +76,7 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
         seed=arguments.seed,
         times=config.embeds_time,
         weighting=None if arguments.loss_weighting == "none" else arguments.loss_weighting,
+        num_actions=config.action_space["n"] if getattr(config, "reads_action_sets", False) else None,
     )
     check_writable(folder.checkpoints)
     return ICRLTrainer(
@@ -87,12 +88,17 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
     )
 
 
-def _windows(parts, **options):
+def _windows(parts, num_actions, **options):
     from hf_icrl import HistoryWindows, MixtureWindows
 
+    own = None
+    if num_actions is not None:
+        options["num_actions"] = num_actions
+        own = [part.info["action_space"]["n"] for part in parts]
     if len(parts) == 1:
-        return HistoryWindows(parts[0].dataset, **options)
-    return MixtureWindows([part.dataset for part in parts], [part.weight for part in parts], **options)
+        return HistoryWindows(parts[0].dataset, own_actions=own and own[0], **options)
+    datasets, weights = [part.dataset for part in parts], [part.weight for part in parts]
+    return MixtureWindows(datasets, weights, own_actions=own, **options)
 
 
 def _train(trainer):

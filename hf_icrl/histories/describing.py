@@ -29,6 +29,7 @@ def describe_histories(folder, info):
         ("source algorithm", f"{source['name']}({_arguments(source['params'])})"),
         ("", source["description"]),
         ("tasks", f"{counts}; collected on {_words(info['collected_on'])}"),
+        *_describe_action_sets(info),
         (
             "histories",
             # Imported histories have no seed, and as many episodes and a task as they have.
@@ -58,6 +59,16 @@ def _describe_mixture(folder, info):
         rows.append(("part", f"{part['name']}: {part['weight'] / total:.0%} of the training windows"))
         rows += describe_histories(f"{folder}/{part['name']}", part)[1:]
     return rows
+
+
+def _describe_action_sets(info):
+    """A row that says how many of the actions a task has, where tasks may lack some."""
+    sizes = info.get("actions_per_task")
+    if sizes is None:
+        return []
+    fewest, most = sizes
+    number = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    return [("actions of a task", f"{number} of {info['action_space']['n']:,}")]
 
 
 def _describe_curve(curve):

@@ -3,10 +3,12 @@
 import numpy as np
 import pyarrow as pa
 
+from hf_icrl.histories.action_sets import COLUMN as ACTION_SETS
+from hf_icrl.histories.action_sets import first_unavailable, set_text
 from hf_icrl.histories.schema import COLUMNS, element_width
 
 
-def episodes_table(batch, features, *, env_id, source, split):
+def episodes_table(batch, features, *, env_id, source, split, available_actions=None):
     """The Arrow table of a batch of histories, one row an episode, ordered by `(history_id, episode)`.
 
     The cut is vectorised: no Python loop runs over steps or episodes.
@@ -17,14 +19,17 @@ def episodes_table(batch, features, *, env_id, source, split):
             unfinished row.
         features (`datasets.Features`): from `history_features`; `batch.optional` has exactly its optional columns.
         env_id, source, split (`str`): the same for every row.
+        available_actions (`np.ndarray`, *optional*): bool (n, A), which actions the task of each history has, for the
+            column of that name; given exactly where `features` have it.
 
     Returns:
         `pyarrow.Table` with the schema (and the Hugging Face metadata) of `features`.
 
     Raises:
-        ValueError: arrays of the batch disagree in shape, or a task or an optional column does not fit `features`.
+        ValueError: arrays of the batch disagree in shape, a task or an optional column does not fit `features`, or a
+            history takes an action that its task lacks.
     """
-    _check_shapes(batch, features)
+    _check_shapes(batch, features, available_actions)
     schema = features.arrow_schema
     lengths = np.asarray(batch.lengths, np.int64)
     n, steps = batch.rewards.shape
@@ -34,6 +39,9 @@ def episodes_table(batch, features, *, env_id, source, split):
         array = np.asarray(array)
         return array.reshape(n * steps, *array.shape[2:]) if valid is None else array[valid]
 
+    actions = flat(batch.actions)
+    if available_actions is not None:
+        _check_available(batch, available_actions, lengths, actions, source)
     terminated, truncated = flat(batch.terminated), flat(batch.truncated)
     history_ends = np.cumsum(lengths)
     is_end = terminated | truncated
@@ -43,9 +51,9 @@ def episodes_table(batch, features, *, env_id, source, split):
     first_episode = np.searchsorted(history, np.arange(n))
     offsets = pa.array(np.concatenate(([0], ends + 1)).astype(np.int32))
 
-    def per_step(name, array):
+    def per_step(name, flat_array):
         kind = schema.field(name).type
-        return pa.ListArray.from_arrays(offsets, _values(flat(array), kind.value_type), type=kind)
+        return pa.ListArray.from_arrays(offsets, _values(flat_array, kind.value_type), type=kind)
 
     rows = len(ends)
     columns = {
@@ -55,14 +63,16 @@ def episodes_table(batch, features, *, env_id, source, split):
         "env_id": pa.repeat(env_id, rows),
         "source": pa.repeat(source, rows),
         "split": pa.repeat(split, rows),
-        "observations": per_step("observations", batch.observations),
-        "actions": per_step("actions", batch.actions),
-        "rewards": per_step("rewards", batch.rewards),
+        "observations": per_step("observations", flat(batch.observations)),
+        "actions": per_step("actions", actions),
+        "rewards": per_step("rewards", flat(batch.rewards)),
         "terminated": pa.array(terminated[ends]),
         "truncated": pa.array(truncated[ends]),
         "final_observation": _values(flat(batch.next_observations)[ends], schema.field("final_observation").type),
-        **{name: per_step(name, array) for name, array in batch.optional.items()},
+        **{name: per_step(name, flat(array)) for name, array in batch.optional.items()},
     }
+    if available_actions is not None:
+        columns[ACTION_SETS] = _sets(available_actions[history], schema.field(ACTION_SETS).type)
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
@@ -77,6 +87,12 @@ def _values(array, kind):
 
 def _numbers(array, kind):
     return pa.array(np.ascontiguousarray(array, kind.to_pandas_dtype()), type=kind)
+
+
+def _sets(sets, kind):
+    """`sets`, bool (rows, A), as an Arrow array of lists of one length."""
+    offsets = pa.array(np.arange(len(sets) + 1, dtype=np.int32) * np.int32(sets.shape[1]))
+    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(sets).reshape(-1)), type=kind)
 
 
 def _tasks(tasks, kind):
@@ -99,7 +115,18 @@ def _tasks(tasks, kind):
     return array
 
 
-def _check_shapes(batch, features):
+def _check_available(batch, available_actions, lengths, actions, source):
+    missing = first_unavailable(available_actions, lengths, actions)
+    if missing is not None:
+        history, step = missing
+        raise ValueError(
+            f"history {np.asarray(batch.history_ids)[history]} of {source} takes the action "
+            f"{batch.actions[history, step]} at its step {step}, but its task has "
+            f"{set_text(available_actions[history])}; a source may choose among these alone"
+        )
+
+
+def _check_shapes(batch, features, available_actions):
     n, steps = batch.rewards.shape
     lengths = np.asarray(batch.lengths)
     if lengths.shape != (n,) or n == 0 or lengths.min() < 1 or lengths.max() > steps:
@@ -125,6 +152,15 @@ def _check_shapes(batch, features):
         number = np.dtype((kind.value_type if pa.types.is_fixed_size_list(kind) else kind).to_pandas_dtype())
         if not np.can_cast(arrays[name].dtype, number, "same_kind"):
             raise ValueError(f"{name} is of type {arrays[name].dtype}; the features say {number}")
+    if available_actions is not None:
+        if ACTION_SETS not in schema.names:
+            raise ValueError(f"{ACTION_SETS} is given, a column that the features lack: {schema.names}")
+        if available_actions.dtype != bool or available_actions.ndim != 2 or len(available_actions) != n:
+            raise ValueError(
+                f"{ACTION_SETS} is of type {available_actions.dtype} and shape {available_actions.shape}; it must be "
+                f"bool, with a row for each of the {n} histories and an entry for each action"
+            )
     missing = set(schema.names) - set(batch.optional) - set(COLUMNS)
+    missing -= set() if available_actions is None else {ACTION_SETS}
     if missing:
         raise ValueError(f"the features have the optional columns {sorted(missing)}, which the batch lacks")

@@ -63,27 +63,39 @@ class MixtureWindows(torch.utils.data.Dataset):
         datasets (list of `datasets.Dataset`): learning histories; spaces that differ must have been reconciled.
         weights (list of `float`): each above 0.
         length, num_windows, seed: as in [`HistoryWindows`].
+        own_actions (list of `int`, *optional*): of each part, as in [`HistoryWindows`].
         options: further arguments of [`HistoryWindows`], the same for all parts.
 
     Raises:
         ValueError: weights that do not fit, or what [`HistoryWindows`] refuses.
     """
 
-    def __init__(self, datasets, weights, *, length, num_windows, seed=0, **options):
+    def __init__(self, datasets, weights, *, length, num_windows, seed=0, own_actions=None, **options):
         weights = np.asarray(weights, np.float64)
         if weights.shape != (len(datasets),) or not len(datasets) or not (weights > 0).all():
             raise ValueError(f"{len(datasets)} data sets have the weights {weights.tolist()}; give each one above 0")
+        if own_actions is not None and len(own_actions) != len(datasets):
+            raise ValueError(
+                f"own_actions is {own_actions!r}; give a number for each of the {len(datasets)} data sets"
+            )
         self.num_windows = checked_int(num_windows, "num_windows", 1)
         self.seed = checked_int(seed, "seed", 0)
         self.length = length
         self.weights = weights / weights.sum()
+        self.own_actions = None if own_actions is None else list(own_actions)
         self.parts = [
             HistoryWindows(
-                dataset, length=length, num_windows=num_windows, seed=derived_seed(seed, "mixture", part), **options
+                dataset,
+                length=length,
+                num_windows=num_windows,
+                seed=derived_seed(seed, "mixture", part),
+                own_actions=None if own_actions is None else own_actions[part],
+                **options,
             )
             for part, dataset in enumerate(datasets)
         ]
-        self.times, self.weighting = self.parts[0].times, self.parts[0].weighting
+        first = self.parts[0]
+        self.times, self.weighting, self.num_actions = first.times, first.weighting, first.num_actions
         self._until = np.cumsum(self.weights)[:-1]
         self._key = seed_sequence(seed, "mixture/part").generate_state(1, np.uint64)
 

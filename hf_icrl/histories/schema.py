@@ -5,7 +5,7 @@ import math
 import pyarrow as pa
 from datasets import Features, List, Value
 
-from hf_icrl.histories.spaces import as_spec
+from hf_icrl.histories.spaces import as_spec, spec_text
 from hf_icrl.naming import nearest
 
 # The columns that every learning history has, in their order on disk.
@@ -25,8 +25,15 @@ COLUMNS = (
 )
 # Columns with one value a step: their lists have the same length within a row.
 STEP_COLUMNS = ("observations", "actions", "rewards")
-# Columns that a source may add -> the type of one step's value; "action" means that of the action space.
-OPTIONAL_COLUMNS = {"optimal_actions": "action", "log_probs": "float32", "time": "int32", "feedback": "float32"}
+# Columns that may be added -> the type of one step's value; "action" means that of the action space, and "action set"
+# one bool for each action, once an episode (see `hf_icrl.histories.action_sets`).
+OPTIONAL_COLUMNS = {
+    "optimal_actions": "action",
+    "log_probs": "float32",
+    "time": "int32",
+    "feedback": "float32",
+    "available_actions": "action set",
+}
 
 
 def history_features(observation_space, action_space, task_example, optional=()):
@@ -35,7 +42,8 @@ def history_features(observation_space, action_space, task_example, optional=())
     Args:
         observation_space, action_space: gymnasium spaces, or their specs (see `hf_icrl.histories.spaces`).
         task_example (`dict`): one task of the family; its keys and the types of its values make the `task` column.
-        optional (iterable of `str`): names out of `OPTIONAL_COLUMNS` that the source adds, each of one value a step.
+        optional (iterable of `str`): names out of `OPTIONAL_COLUMNS`, each of one value a step, but for
+            "available_actions": one bool for each action, once an episode.
 
     Returns:
         `datasets.Features`: `observations` is `List(int64)` for Discrete, `List(List(int64, length=k))` for
@@ -43,9 +51,11 @@ def history_features(observation_space, action_space, task_example, optional=())
         stands in `history_info.json`); `actions` likewise.
 
     Raises:
-        ValueError: a space that has no place in a history, a task that is no plain dict, an unknown optional column.
+        ValueError: a space that has no place in a history, a task that is no plain dict, an unknown optional column,
+            or "available_actions" where actions are not Discrete.
     """
-    observation, action = (element_feature(as_spec(space)) for space in (observation_space, action_space))
+    observation_spec, action_spec = as_spec(observation_space), as_spec(action_space)
+    observation, action = element_feature(observation_spec), element_feature(action_spec)
     features = {
         "history_id": Value("int64"),
         "episode": Value("int32"),
@@ -64,7 +74,11 @@ def history_features(observation_space, action_space, task_example, optional=())
         if name not in OPTIONAL_COLUMNS:
             raise ValueError(f"unknown optional column {name!r}: {nearest(name, OPTIONAL_COLUMNS)}")
         kind = OPTIONAL_COLUMNS[name]
-        features[name] = List(action if kind == "action" else Value(kind))
+        if kind == "action set" and action_spec["type"] != "Discrete":
+            raise ValueError(
+                f"the optional column {name!r} needs Discrete actions, but the action space is {spec_text(action_spec)}"
+            )
+        features[name] = List(action if kind == "action" else Value("bool" if kind == "action set" else kind))
     return Features(features)
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
+from hf_icrl.histories.action_sets import COLUMN as ACTION_SETS
+from hf_icrl.histories.action_sets import check_set_type, check_sets
 from hf_icrl.histories.schema import COLUMNS, STEP_COLUMNS
 
 # Column -> the types it may have on disk.
@@ -48,11 +50,13 @@ class HistoryIndex:
 def validate_histories(dataset):
     """Check that `dataset` is a table of learning histories: columns, types, order, lengths.
 
-    Reads the small columns once, chunk by chunk; never the steps.
+    Reads the small columns once, chunk by chunk; of the steps only the actions, and these only where the optional
+    column `available_actions` says which there are.
 
     Args:
         dataset (`datasets.Dataset`): rows ordered by `(history_id, episode)`, episodes numbered from 0 without gaps.
-            Columns beyond the schema are allowed.
+            Columns beyond the schema are allowed. Of `available_actions`, all rows have one entry for each action, those
+            of a history are equal, and every action taken is one of them.
 
     Returns:
         [`HistoryIndex`]: computed on the way.
@@ -64,6 +68,7 @@ def validate_histories(dataset):
     check_schema(dataset)
     rows, steps = [], []
     row, step, previous = 0, 0, None  # previous: (history_id, episode, finished) of the row before
+    has_sets, action_set = ACTION_SETS in dataset.data.schema.names, None
     for batch in dataset.data.to_batches():
         if not batch.num_rows:
             continue
@@ -76,6 +81,8 @@ def validate_histories(dataset):
         new = now[0] != before[0]
         _check_order(now, before, new, row)
         _check_finished(now, before, new, row)
+        if has_sets:
+            action_set = check_sets(batch, row, new, action_set)
         first_rows = np.flatnonzero(new)
         rows.append(row + first_rows)
         steps.append(step + (np.cumsum(lengths) - lengths)[first_rows])
@@ -115,6 +122,8 @@ def check_schema(dataset):
         _check_type(name, kind, wanted, pa.types.is_list(kind) and is_element(kind.value_type))
     final, one = schema.field("final_observation").type, schema.field("observations").type.value_type
     _check_type("final_observation", final, one, final == one)
+    if ACTION_SETS in schema.names:
+        check_set_type(schema)
     if not len(dataset):
         raise ValueError(f"the dataset has no rows, so there is no history in it: {_HOW_TO}")
 
@@ -132,7 +141,9 @@ def _check_type(name, found, expected, ok):
 
 
 def _check_nulls(batch, row):
-    for name in COLUMNS:
+    for name in (*COLUMNS, ACTION_SETS):
+        if name not in batch.schema.names:
+            continue
         column = batch[name]
         while not column.null_count and (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
             column = column.flatten()

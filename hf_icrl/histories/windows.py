@@ -7,11 +7,14 @@ import numpy as np
 import torch
 
 from hf_icrl.checks import checked_int
+from hf_icrl.counter_random import bits
+from hf_icrl.histories.action_sets import ActionSets
 from hf_icrl.histories.columns import FlatColumn, FlatOffsets, flat_values
 from hf_icrl.histories.validation import HistoryIndex, validate_histories
 from hf_icrl.histories.weighting import WEIGHTINGS
 from hf_icrl.histories.window_draws import WindowDraws
 from hf_icrl.naming import check_names
+from hf_icrl.seeding import seed_sequence
 
 # Value of `previous_dones`, and of integer `previous_actions`, where a history truly begins: there is no such step.
 NONE = -1
@@ -36,6 +39,8 @@ class HistoryWindows(torch.utils.data.Dataset):
     | `labels` | (L, ...) | the action taken at t |
     | `episode_times` | (L,) int64 | with `times`: steps taken in the running episode before t |
     | `loss_weights` | (L,) float32 | with `weighting`: how much the loss of this step counts |
+    | `available_actions` | (A,) bool | with `num_actions`: which actions the task of the window's history has |
+    | `action_seeds` | int64 | with `num_actions`: a seed in [0, 2**63), of this window alone |
 
     Discrete and MultiDiscrete values are int64, Box values float32 (images uint8). A window cut from the middle of a
     history knows its true predecessor. At a history's true start there is none: `previous_dones` is -1,
@@ -52,13 +57,30 @@ class HistoryWindows(torch.utils.data.Dataset):
         weighting (`str`, *optional*): give `loss_weights`. `"improvement"`: episodes better than the history's
             episodes before weigh more, by [`~hf_icrl.histories.weighting.improvement_weights`]; the mean over the
             steps of each history is 1. All rewards are read once, at the first window; 4 bytes an episode are held.
+        num_actions (`int`, *optional*): give `available_actions` over so many Discrete actions A, and `action_seeds`,
+            for models that read action sets and draw embeddings of actions. Without the column `available_actions` of
+            the data every task has all of them; a bit an action and history is held of the column.
+        own_actions (`int`, *optional*): the size of the data's own action space, where that is smaller than
+            `num_actions`, as in a padded mixture: actions beyond it are not available.
 
     Raises:
         ValueError: no history is as long as a window (histories that are too short are left out with a warning if
-            others are long enough), the dataset holds no learning histories, or an unknown weighting.
+            others are long enough), the dataset holds no learning histories, an unknown weighting, or numbers of
+            actions that do not fit the data.
     """
 
-    def __init__(self, dataset, *, length, num_windows, seed=0, times=False, weighting=None):
+    def __init__(
+        self,
+        dataset,
+        *,
+        length,
+        num_windows,
+        seed=0,
+        times=False,
+        weighting=None,
+        num_actions=None,
+        own_actions=None,
+    ):
         self.dataset = dataset
         self.length = checked_int(length, "length", 1)
         self.num_windows = checked_int(num_windows, "num_windows", 1)
@@ -67,6 +89,8 @@ class HistoryWindows(torch.utils.data.Dataset):
         self.weighting = weighting
         if weighting is not None:
             check_names([weighting], WEIGHTINGS, "weighting")
+        self.num_actions = None if num_actions is None else checked_int(num_actions, "num_actions", 1)
+        self.own_actions = None if own_actions is None else checked_int(own_actions, "own_actions", 1)
         index = validate_histories(dataset)
         longest, short = int(index.lengths.max()), int((index.lengths < length).sum())
         if longest < length:
@@ -97,10 +121,13 @@ class HistoryWindows(torch.utils.data.Dataset):
         # What `previous_actions` holds where there is no predecessor.
         self._no_action = NONE if self._actions.dtype == np.int64 else 0
         self._episode_weights = None
+        if self.num_actions is not None:
+            self._action_sets = ActionSets(batches, index.rows[:-1], self.num_actions, self.own_actions)
+            self._action_key = seed_sequence(self.seed, "window/action_seed").generate_state(1, np.uint64)
 
     def __getstate__(self):
         # The views hold addresses of this process; a dataset travels as the names of its memory-mapped files.
-        kept = ("dataset", "length", "num_windows", "seed", "times", "weighting")
+        kept = ("dataset", "length", "num_windows", "seed", "times", "weighting", "num_actions", "own_actions")
         return {name: getattr(self, name) for name in kept} | {"rows": self._index.rows, "steps": self._index.steps}
 
     def __setstate__(self, state):
@@ -142,7 +169,7 @@ class HistoryWindows(torch.utils.data.Dataset):
     def _batch(self, indices):
         """The five arrays of a batch, in the order of the class's table, and a dict of the optional ones.
 
-        Each is of shape (B, length, ...).
+        Each is of shape (B, length, ...), but for those that a window has once.
         """
         history, offset = self._draws(indices)
         start = self._index.steps[history] + offset  # over the whole dataset
@@ -185,6 +212,9 @@ class HistoryWindows(torch.utils.data.Dataset):
             extra["episode_times"] = _episode_times(dones, time)
         if self.weighting is not None:
             extra["loss_weights"] = self._loss_weights(dones, episode)
+        if self.num_actions is not None:
+            extra["available_actions"] = self._action_sets(history)
+            extra["action_seeds"] = (bits(self._action_key, indices) >> np.uint64(1)).astype(np.int64)
         dones[first, 0] = NONE
         columns = (
             gather(self._observations, 0),
