@@ -11,6 +11,7 @@ from hf_icrl.envs.family import TaskFamily
 from hf_icrl.naming import check_names
 from hf_icrl.seeding import generator
 
+_PERMUTED = (10_000, 100)  # train and held-out tasks of the split "headless_ad_permuted"
 _EXAMPLES = {"goal": "[2, 7]", "action_permutation": "[1, 0, 2, 4, 3]", "word_order": "17"}
 
 
@@ -25,6 +26,9 @@ class DarkRoomFamily(TaskFamily):
     Published splits (`split(held_out=name)`); all but the last may hold out, or train on, the start as a goal:
 
     - `"headless_ad"`: 68 train and 13 held-out goals; `seed` is the published training seed (give `words_seed` the same);
+    - `"headless_ad_permuted"`: for permuted words: 10 000 train tasks whose goals are drawn from those 68, each task with
+      another order of its actions, and 100 held-out ones with goals of those 13. (Meant by the published code, which by
+      a mistake gave all tasks one order.)
     - `"ad_eps"`: 65 and 16; always that of NumPy's seed 42, as published, whatever `seed` is;
     - `"cccad"`: 73 and 8; `seed=0` is published;
     - `"dpt"`: 80 and 20, for `size=10`; `seed=0` is published;
@@ -43,6 +47,7 @@ class DarkRoomFamily(TaskFamily):
     env_id = "hf_icrl/DarkRoom-v0"
     published_splits = {
         "headless_ad": "_headless_ad_split",
+        "headless_ad_permuted": "_headless_ad_permuted_split",
         "ad_eps": "_ad_eps_split",
         "cccad": "_cccad_split",
         "dpt": "_dpt_split",
@@ -116,9 +121,7 @@ class DarkRoomFamily(TaskFamily):
         num, seed = checked_int(num, "num", 1), checked_int(seed, "seed", 0)
         rng = generator(seed, "dark_room/sample")
         goals = grid.possible_goals(self._settings.size, self.env_kwargs["start"])
-        goals = goals[rng.integers(len(goals), size=num)].tolist()
-        orders = rng.choice(2**31, size=num, replace=False).tolist()
-        return [{"goal": goal, "word_order": order} for goal, order in zip(goals, orders, strict=True)]
+        return _of_different_orders(goals[rng.integers(len(goals), size=num)], rng)
 
     def check_task(self, task):
         """Raise `ValueError` unless `task` has exactly this family's entries, as in `{"goal": [row, col]}`."""
@@ -158,6 +161,23 @@ class DarkRoomFamily(TaskFamily):
 
     def _headless_ad_split(self, seed):
         return self._goal_split("headless_ad", 9, published_splits.headless_ad_goals(seed, 9))
+
+    def _headless_ad_permuted_split(self, seed):
+        if self._entries != ["goal", "word_order"]:
+            raise ValueError(
+                'held_out="headless_ad_permuted" gives every task its own order of words: make the family with '
+                'permuted=True and word_length=3, or take held_out="headless_ad"'
+            )
+        self._check_splittable("headless_ad_permuted", 9)
+        train, held_out = (
+            np.stack(np.divmod(part, 9), axis=1) for part in published_splits.headless_ad_goals(seed, 9)
+        )
+        rng = generator(seed, "dark_room/headless_ad_permuted")
+        goals = [
+            part[rng.integers(len(part), size=num)] for part, num in zip((train, held_out), _PERMUTED, strict=True)
+        ]
+        tasks = _of_different_orders(np.concatenate(goals), rng)
+        return tasks[: _PERMUTED[0]], tasks[_PERMUTED[0] :]
 
     def _ad_eps_split(self, seed):
         return self._goal_split("ad_eps", 9, published_splits.ad_eps_goals())
@@ -271,3 +291,9 @@ class DarkRoomFamily(TaskFamily):
         if not self._settings.permuted:
             return actions
         return (task_array[:, 2:] == actions[:, None]).argmax(axis=1)
+
+
+def _of_different_orders(goals, rng):
+    """A task for each goal `(n, 2)`, no two of which have the same seed of their order of words."""
+    orders = rng.choice(2**31, size=len(goals), replace=False).tolist()
+    return [{"goal": goal, "word_order": order} for goal, order in zip(goals.tolist(), orders, strict=True)]

@@ -135,6 +135,29 @@ def test_headless_ad_divides_the_goals_that_its_seed_draws_before_the_words():
     permuted.make_vec(train + held_out).reset(seed=0)
 
 
+def test_headless_ads_permuted_tasks_have_its_goals_and_each_its_own_order():
+    family = task_family("dark_room", word_length=3, words="train", permuted=True)
+    train, held_out = family.split(seed=5, held_out="headless_ad_permuted")
+    assert (len(train), len(held_out)) == (10_000, 100)
+    assert family.split(seed=5, held_out="headless_ad_permuted") == (train, held_out)
+    assert family.split(seed=6, held_out="headless_ad_permuted")[0] != train
+    of_goals = task_family("dark_room").split(seed=5, held_out="headless_ad")
+    # 10 000 draws miss none of 68 goals; a goal has 147 of them, standard deviation 12, six of which are allowed.
+    assert set(goals(train)) == set(goals(of_goals[0]))
+    counts = [goals(train).count(goal) for goal in goals(of_goals[0])]
+    assert 75 < min(counts) < max(counts) < 220
+    assert set(goals(held_out)) <= set(goals(of_goals[1]))
+    assert len({task["word_order"] for task in train + held_out}) == 10_100
+    orders = family.task_array(train[:200])[:, 2:]
+    assert len({tuple(order) for order in orders.tolist()}) == 200
+    for kwargs, message in [
+        ({"word_length": 3}, "permuted=True and word_length=3"),
+        ({"permuted": True}, "word_length=3"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            task_family("dark_room", **kwargs).split(held_out="headless_ad_permuted")
+
+
 def test_ad_eps_and_cccad_and_dpt_are_these_splits():
     family = task_family("dark_room")
     train, held_out = family.split(held_out="ad_eps")
