@@ -3,24 +3,9 @@
 import os
 import time
 
-import numpy as np
-
-from hf_icrl.rollouts.acting import environment_seed, rollout
-from hf_icrl.rollouts.metrics import (
-    episodes_to_fraction,
-    last_mean,
-    normalized_returns,
-    normalized_summary,
-    null_for_nan,
-    regret_summary,
-)
-from hf_icrl.rollouts.replay import Replay
-from hf_icrl.rollouts.report import Report
+from hf_icrl.rollouts.acting import rollout
+from hf_icrl.rollouts.reporting import report_of, row_ids_of
 from hf_icrl.rollouts.which_tasks import resolve
-from hf_icrl.versions import versions
-
-# Row ids are seed_index * _ROWS_PER_SEED + task_index: distinct for every list of tasks that fits into memory.
-_ROWS_PER_SEED = 2**31
 
 
 def evaluate(
@@ -76,12 +61,10 @@ def evaluate(
     """
     if min(episodes, seeds) < 1:
         raise ValueError(f"episodes is {episodes} and seeds is {seeds}; both must be at least 1")
-    if isinstance(model, str | os.PathLike):
-        from transformers import AutoModel
-
-        model = AutoModel.from_pretrained(os.fspath(model))
+    model = loaded(model)
     family, tasks = resolve(family, tasks, evaluation_set, model.config)
-    row_ids = (np.arange(seeds)[:, None] * _ROWS_PER_SEED + np.arange(len(tasks))).ravel()
+    drawing = {"temperature": temperature, "overflow": overflow, "refill_keep": refill_keep}
+    row_ids = row_ids_of(len(tasks), seeds)
 
     start = time.perf_counter()
     envs = family.make_vec(tasks * seeds)
@@ -92,87 +75,37 @@ def evaluate(
             episodes,
             seed=seed,
             row_ids=row_ids,
-            temperature=temperature,
-            overflow=overflow,
-            refill_keep=refill_keep,
             record=("actions",),
             progress=progress,
+            **drawing,
         )
     finally:
         envs.close()
     seconds = time.perf_counter() - start
 
-    returns = result.returns.reshape(seeds, len(tasks), episodes)
-    oracle = [family.oracle_return(task) for task in tasks]
-    random = [family.random_return(task) for task in tasks]
-    last_episodes = min(last_episodes, episodes)
-    summary, per_task = normalized_summary(returns, oracle, random, last_episodes, seed=seed)
-    chosen = median_task(returns, oracle, random, last_episodes)
-    config = model.config
-    values = {
-        "env_id": family.env_id,
-        "env_kwargs": family.env_kwargs,
-        "family": family.name,
-        "evaluation_set": evaluation_set,
-        "tasks": tasks,
-        "episodes": episodes,
-        "last_episodes": last_episodes,
-        "seeds": seeds,
-        "seed": seed,
-        "normalized_return": summary,
-        "normalized_return_per_task": per_task,
-        "normalized_curve": _normalized_curve(returns, oracle, random),
-        "episodes_to_90": episodes_to_fraction(returns.mean(axis=0), oracle, random),
-        "first_episode_return": float(returns[..., 0].mean()),
-        "last_episodes_return": float(last_mean(returns, last_episodes).mean()),
-        "oracle_return": oracle,
-        "random_return": random,
-        "returns": null_for_nan(returns.mean(axis=0)),
-        "returns_per_seed": null_for_nan(returns),
-        "mean_episode_length": float(result.lengths.mean()),
-        "context_length": config.context_length,
-        "temperature": config.temperature if temperature is None else temperature,
-        "overflow": config.overflow if overflow is None else overflow,
-        "refill_keep": config.resolved_refill_keep if refill_keep is None else refill_keep,
-        "model": model_path(model),
-        "dataset": None if dataset is None else os.fspath(dataset),
-        "wall_clock_seconds": round(seconds, 3),
-        "versions": versions(),
-        "command": command,
-    }
-    if result.regrets is not None:
-        regrets = result.regrets.reshape(seeds, len(tasks), -1)
-        values["regret"], curve, interval = regret_summary(regrets, seed=seed)
-        values["regret_curve"] = curve.round(6).tolist()
-        values["regret_curve_ci95"] = None if interval is None else interval.round(6).tolist()
-    replay = Replay(
+    return report_of(
+        result,
+        model=model,
         family=family,
-        task=tasks[chosen],
-        seed=environment_seed(seed, row_ids[chosen], 0),
-        actions=result.history["actions"][chosen],
-        returns=result.returns[chosen],
-        lengths=result.lengths[chosen],
+        tasks=tasks,
+        seeds=seeds,
+        seed=seed,
+        row_ids=row_ids,
+        last_episodes=last_episodes,
+        drawing=drawing,
+        evaluation_set=evaluation_set,
+        more={
+            "dataset": None if dataset is None else os.fspath(dataset),
+            "wall_clock_seconds": round(seconds, 3),
+            "command": command,
+        },
     )
-    return Report(values, replay)
 
 
-def median_task(returns, oracle, random, last_episodes):
-    """Index of the task that is shown in the replay: the (lower) median by final return, so that it is typical.
+def loaded(model):
+    """The model itself, or the one that a folder or a Hub id names."""
+    if isinstance(model, str | os.PathLike):
+        from transformers import AutoModel
 
-    The final return is the normalised one where every task has a scale, the plain one otherwise.
-    """
-    final = last_mean(returns, last_episodes).mean(axis=0)
-    normalized = normalized_returns(final, oracle, random)
-    order = np.argsort(normalized if np.isfinite(normalized).all() else final, kind="stable")
-    return int(order[(len(order) - 1) // 2])
-
-
-def model_path(model):
-    """Where the model was loaded from, or None for one that was never saved."""
-    return getattr(model.config, "_name_or_path", None) or None
-
-
-def _normalized_curve(returns, oracle, random):
-    normalized = normalized_returns(returns.mean(axis=0).T, oracle, random)
-    told = np.isfinite(normalized).all(axis=0)
-    return null_for_nan(normalized[:, told].mean(axis=1)) if told.any() else None
+        return AutoModel.from_pretrained(os.fspath(model))
+    return model

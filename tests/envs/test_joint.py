@@ -152,7 +152,7 @@ def test_infos_that_only_some_give_are_marked_and_continuous_actions_pass():
             for n, g in ((1, 9.0), (2, 10.0))
         ]
     )
-    observations, infos = joint.reset(seed=3)
+    _, infos = joint.reset(seed=3)
     assert "action_mask" not in infos
     assert joint.step(np.zeros((3, 1), np.float32))[1].shape == (3,)
     # One part tells its regret, the other, which looks the same, does not.

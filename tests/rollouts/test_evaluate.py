@@ -23,9 +23,9 @@ from hf_icrl import evaluate, rollout
 from hf_icrl.envs.dark_room_tasks import DarkRoomFamily
 from hf_icrl.histories import write_info
 from hf_icrl.rollouts import Report
-from hf_icrl.rollouts.evaluation import median_task
 from hf_icrl.rollouts.replay import encode_mp4
 from hf_icrl.rollouts.report import REQUIRED
+from hf_icrl.rollouts.reporting import median_task
 from hf_icrl.tasks import validation_split
 
 
