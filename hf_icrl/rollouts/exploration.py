@@ -5,6 +5,48 @@ Shapes: R rows, T steps (left-aligned, padded), E episodes, A actions.
 
 import numpy as np
 
+from hf_icrl.rollouts.metrics import null_for_nan
+
+
+def exploration_values(family, tasks, seeds, history, episode_lengths):
+    """What a report says about what was tried.
+
+    Args:
+        family (`TaskFamily`), tasks (list of N task dicts), seeds (`int`): R = seeds * N rows, all tasks of one seed
+            before those of the next.
+        history (`dict`): of a rollout that recorded "actions" and "entropies".
+        episode_lengths (`np.ndarray` of shape (R, E)): steps of each episode.
+
+    Returns:
+        `dict`, means over tasks and seeds: "available_actions" (how many actions a task has), "distinct_actions" (how
+        many were tried), "distinct_actions_per_task", "tried_share" (E shares of the actions of each kind tried by the
+        end of each episode: "all" of the task's, and what `family.action_groups` tells apart), "entropy" in nats, and
+        "entropy_curve": the entropy of each episode, or of each step where there is only one episode. What a policy
+        without entropies cannot tell is None. Empty for actions that cannot be counted.
+    """
+    if family.num_actions is None:
+        return {}
+    actions, entropies = history["actions"], history["entropies"]
+    available = family.available_actions(tasks)
+    if available is None:
+        available = np.ones((len(tasks), family.num_actions), bool)
+    groups = {"all": available}
+    groups |= {name: group & available for name, group in family.action_groups(tasks).items()}
+    different = distinct_actions(actions, episode_lengths.sum(axis=1)).reshape(seeds, len(tasks))
+    by_episode, by_row = entropy_by_episode(entropies, episode_lengths)
+    curve = by_episode if episode_lengths.shape[1] > 1 else _steps_of_all(entropies, episode_lengths)
+    return {
+        "available_actions": float(available.sum(axis=1).mean()),
+        "distinct_actions": float(different.mean()),
+        "distinct_actions_per_task": different.mean(axis=0).tolist(),
+        "tried_share": {
+            name: _curve(tried_share(actions, episode_lengths, np.tile(group, (seeds, 1))))
+            for name, group in groups.items()
+        },
+        "entropy": null_for_nan(float(by_row.mean())),
+        "entropy_curve": _curve(curve),
+    }
+
 
 def distinct_actions(actions, lengths):
     """How many different actions each row has taken.
@@ -70,3 +112,13 @@ def _first_steps(actions, lengths, num_actions=None):
     first = np.full((rows, num_actions), steps, np.int64)
     np.minimum.at(first, (row, taken), step)
     return first
+
+
+def _steps_of_all(entropies, episode_lengths):
+    """The steps that every row has."""
+    return entropies[:, : int(episode_lengths.min())]
+
+
+def _curve(values):
+    """Means over rows `(R, ...)` as a list, None where a row has none."""
+    return null_for_nan(values.mean(axis=0).round(6))
