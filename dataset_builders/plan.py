@@ -12,9 +12,8 @@ from hf_icrl.checks import checked_choice, checked_int
 from hf_icrl.dataset_builders.code_digest import code_digest
 from hf_icrl.dataset_builders.one_thread import one_thread
 from hf_icrl.dataset_builders.shard_sizes import default_histories_per_shard
-from hf_icrl.histories.action_sets import COLUMN as ACTION_SETS
 from hf_icrl.histories.episodes import episodes_table
-from hf_icrl.histories.schema import COLUMNS, element_width, history_features
+from hf_icrl.histories.schema import ACTION_SETS, COLUMNS, element_width, history_features
 from hf_icrl.histories.spaces import check_values, space_to_spec
 from hf_icrl.sources import make_source
 from hf_icrl.sources.scratch import IN_MEMORY, Scratch

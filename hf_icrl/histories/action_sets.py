@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from hf_icrl.histories.columns import flat_values
-
-COLUMN = "available_actions"
+from hf_icrl.histories.schema import ACTION_SETS
+from hf_icrl.histories.unavailable import first_unavailable, set_text
 
 
 def sets_of(column):
@@ -20,43 +20,16 @@ def sets_of(column):
     return flat.astype(bool, copy=False).reshape(len(column), (last - first) // len(column))
 
 
-def first_unavailable(sets, lengths, actions):
-    """The first step whose action is not in its set: `(row, step of the row)`, or `None`.
-
-    Args:
-        sets: bool `(rows, A)`.
-        lengths: int `(rows,)`, steps of each row; none is 0.
-        actions: int64 `(steps,)`, those of all rows in their order.
-    """
-    rows, size = sets.shape
-    begins = np.repeat(np.arange(rows) * size, lengths)
-    outside = (actions < 0) | (actions >= size)
-    there = sets.reshape(-1).take(begins + actions, mode="clip") if size else ~outside
-    wrong = np.flatnonzero(outside | ~there)
-    if not len(wrong):
-        return None
-    ends = np.cumsum(lengths)
-    row = int(np.searchsorted(ends, wrong[0], side="right"))
-    return row, int(wrong[0] - (ends[row] - lengths[row]))
-
-
-def set_text(actions):
-    """A set, bool `(A,)`, for messages."""
-    there = np.flatnonzero(actions).tolist()
-    named = ", ".join(map(str, there[:20])) + (", ..." if len(there) > 20 else "")
-    return f"{len(there)} of {len(actions)} actions ({named or 'none'})"
-
-
 def check_set_type(schema):
     """Raise `ValueError` if the column of an Arrow schema is none of action sets."""
-    kind, actions = schema.field(COLUMN).type, schema.field("actions").type
+    kind, actions = schema.field(ACTION_SETS).type, schema.field("actions").type
     if kind != pa.list_(pa.bool_()):
         raise ValueError(
-            f"column {COLUMN!r} has the type {kind}, learning histories have list<bool>, one entry for each action"
+            f"column {ACTION_SETS!r} has the type {kind}, learning histories have list<bool>, one entry for each action"
         )
     if actions != pa.list_(pa.int64()):
         raise ValueError(
-            f"there is a column {COLUMN!r}, but the actions are of the type {actions}; only Discrete actions "
+            f"there is a column {ACTION_SETS!r}, but the actions are of the type {actions}; only Discrete actions "
             "(list<int64>) can be available or not: leave the column out"
         )
 
@@ -76,13 +49,13 @@ def check_sets(batch, row, new, before):
     Raises:
         ValueError: lists of unequal lengths, a set that changes inside a history, or an action that is not available.
     """
-    column = batch[COLUMN]
+    column = batch[ACTION_SETS]
     sizes = np.diff(column.offsets.to_numpy())
     size = sizes[0] if before is None else len(before)
     wrong = np.flatnonzero(sizes != size)
     if len(wrong):
         raise ValueError(
-            f"row {row + wrong[0]} has {sizes[wrong[0]]} entries of {COLUMN}, the rows before have {size}; every row has "
+            f"row {row + wrong[0]} has {sizes[wrong[0]]} entries of {ACTION_SETS}, the rows before have {size}; every row has "
             "one entry for each action of the action space, those that its task lacks being false"
         )
     sets, ids, episodes = sets_of(column), batch["history_id"], batch["episode"]
@@ -91,7 +64,7 @@ def check_sets(batch, row, new, before):
     if len(changed):
         at = changed[0]
         raise ValueError(
-            f"history {ids[at]}, episode {episodes[at]} (row {row + at}) has {set_text(sets[at])} in {COLUMN}, the episode "
+            f"history {ids[at]}, episode {episodes[at]} (row {row + at}) has {set_text(sets[at])} in {ACTION_SETS}, the episode "
             f"before has {set_text(earlier[at])}; a history is of one task, whose actions do not change: split it where "
             "they do"
         )
@@ -103,7 +76,7 @@ def check_sets(batch, row, new, before):
         action = actions[lengths[:at].sum() + step]
         raise ValueError(
             f"history {ids[at]}, episode {episodes[at]} (row {row + at}) takes the action {action} at its step {step}, "
-            f"but {COLUMN} has {set_text(sets[at])}: correct the column, or drop the history"
+            f"but {ACTION_SETS} has {set_text(sets[at])}: correct the column, or drop the history"
         )
     return sets[-1]
 
@@ -134,11 +107,11 @@ class ActionSets:
         self.num_actions = num_actions
         self._packed = None
         size = num_actions if own_actions is None else own_actions
-        if COLUMN in schema.names:
-            size = len(batches[0][COLUMN][0])
+        if ACTION_SETS in schema.names:
+            size = len(batches[0][ACTION_SETS][0])
             if own_actions not in (None, size):
                 raise ValueError(
-                    f"the column {COLUMN!r} has {size} entries a row, but the action space of the data has {own_actions} "
+                    f"the column {ACTION_SETS!r} has {size} entries a row, but the action space of the data has {own_actions} "
                     "actions; every row has one entry for each action"
                 )
             self._packed = _packed(batches, first_rows)
@@ -161,6 +134,6 @@ def _packed(batches, first_rows):
     parts, begin = [], 0
     for batch in batches:
         low, high = np.searchsorted(first_rows, (begin, begin + batch.num_rows))
-        parts.append(np.packbits(sets_of(batch[COLUMN])[first_rows[low:high] - begin], axis=1))
+        parts.append(np.packbits(sets_of(batch[ACTION_SETS])[first_rows[low:high] - begin], axis=1))
         begin += batch.num_rows
     return np.concatenate(parts)

@@ -3,9 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from hf_icrl.histories.action_sets import COLUMN as ACTION_SETS
-from hf_icrl.histories.action_sets import first_unavailable, set_text
-from hf_icrl.histories.schema import COLUMNS, element_width
+from hf_icrl.histories.schema import ACTION_SETS, COLUMNS, element_width
+from hf_icrl.histories.unavailable import first_unavailable, set_text
 
 
 def episodes_table(batch, features, *, env_id, source, split, available_actions=None):

@@ -25,6 +25,8 @@ COLUMNS = (
 )
 # Columns with one value a step: their lists have the same length within a row.
 STEP_COLUMNS = ("observations", "actions", "rewards")
+# The optional column that says which actions a task has.
+ACTION_SETS = "available_actions"
 # Columns that may be added -> the type of one step's value; "action" means that of the action space, and "action set"
 # one bool for each action, once an episode (see `hf_icrl.histories.action_sets`).
 OPTIONAL_COLUMNS = {
@@ -32,7 +34,7 @@ OPTIONAL_COLUMNS = {
     "log_probs": "float32",
     "time": "int32",
     "feedback": "float32",
-    "available_actions": "action set",
+    ACTION_SETS: "action set",
 }
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
-from hf_icrl.histories.action_sets import COLUMN as ACTION_SETS
 from hf_icrl.histories.action_sets import check_set_type, check_sets
-from hf_icrl.histories.schema import COLUMNS, STEP_COLUMNS
+from hf_icrl.histories.schema import ACTION_SETS, COLUMNS, STEP_COLUMNS
 
 # Column -> the types it may have on disk.
 _FIXED_TYPES = {
