@@ -9,6 +9,8 @@ from hf_icrl.checks import checked_int
 from hf_icrl.envs.family import TaskFamily
 from hf_icrl.naming import check_names, nearest
 
+_NUMBERED = re.compile(r"num_([1-9]\d*)")
+
 
 class BanditFamily(TaskFamily):
     """Base of the bandit families; all of them are infinite. The demonstrator pulls the best arm.
@@ -34,6 +36,23 @@ class BanditFamily(TaskFamily):
     @abstractmethod
     def _stacked(self, tasks):
         """The entries of checked tasks as one array; see `task_array`."""
+
+    @property
+    def evaluation_sets(self):
+        """The published sets; "train" is of the very tasks that were trained on, as published."""
+        return {"train": "tasks that were trained on", **{k: v for k, v in self.task_sets.items() if k != "train"}}
+
+    def _evaluation_set(self, name, num, seed, train, held_out):
+        if name != "train":
+            family = self._with_arms_for(name)
+            return family, family.task_set(name, num, seed)
+        if not train:
+            raise ValueError('the evaluation set "train" is of tasks that were trained on, but there are none')
+        return self, train[:num]
+
+    def _with_arms_for(self, name):
+        """This family, or if the tasks of the set `name` have more arms, one with as many."""
+        return self
 
     def check_task(self, task):
         """Raise `ValueError` unless `task` is a dict with the one entry that the environment takes."""
@@ -107,18 +126,31 @@ class ArmSetFamily(BanditFamily):
             )
         return low, high
 
+    def check_evaluation_set(self, name):
+        """As in `TaskFamily`; "num_<k>" is one for every number of arms k."""
+        if not _NUMBERED.fullmatch(name):
+            super().check_evaluation_set(name)
+
+    def _with_arms_for(self, name):
+        _, high = self._arms_of_set(name)
+        return self if high <= self.num_actions else type(self)(**{**self.env_kwargs, "num_arms": high})
+
     def _set_arm_range(self, name):
-        """The bounds of the published set `name`: 4 to 20, or k for "num_k"."""
-        numbered = re.fullmatch(r"num_([1-9]\d*)", name)
-        if name not in self.task_sets and not numbered:
-            raise ValueError(f"unknown task set {name!r} of {self.name!r}: {nearest(name, self.task_sets)}")
-        low, high = (int(numbered[1]),) * 2 if numbered else (4, 20)
+        """The bounds of the published set `name`, if this family has as many arms."""
+        low, high = self._arms_of_set(name)
         if high > self.num_actions:
             raise ValueError(
                 f"the task set {name!r} has tasks of {high} arms, but the family has num_arms={self.num_actions}; "
                 f"make it with num_arms={high} or more"
             )
         return low, high
+
+    def _arms_of_set(self, name):
+        """The bounds of the published set `name`: 4 to 20, or k for "num_k"."""
+        numbered = _NUMBERED.fullmatch(name)
+        if name not in self.task_sets and not numbered:
+            raise ValueError(f"unknown task set {name!r} of {self.name!r}: {nearest(name, self.task_sets)}")
+        return (int(numbered[1]),) * 2 if numbered else (4, 20)
 
 
 def numbered_sets(counts, sentence):

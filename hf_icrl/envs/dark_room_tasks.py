@@ -5,6 +5,7 @@ import numpy as np
 from hf_icrl.checks import checked_int
 from hf_icrl.envs import grid, published_splits
 from hf_icrl.envs import words as word_sets
+from hf_icrl.envs.dark_room_sets import evaluation_set_of_words, evaluation_sets_of_words
 from hf_icrl.envs.dark_room_settings import PERMUTATIONS, RoomSettings
 from hf_icrl.envs.dark_room_values import RoomValues
 from hf_icrl.envs.family import TaskFamily
@@ -213,6 +214,17 @@ class DarkRoomFamily(TaskFamily):
                 f"held_out={name!r} divides goals, but with permuted=True tasks also differ in their moves; give a "
                 "fraction or a number as held_out"
             )
+
+    # ---- Published evaluation sets ----
+
+    @property
+    def evaluation_sets(self):
+        """Those of Headless-AD for rooms with words; see `hf_icrl/envs/dark_room_sets.py`."""
+        return evaluation_sets_of_words(self.env_kwargs)
+
+    def _evaluation_set(self, name, num, seed, train, held_out):
+        instead, tasks = evaluation_set_of_words(name, num, seed, train, held_out)
+        return type(self)(**{**self.env_kwargs, **instead}), tasks
 
     # ---- What perfect and random agents earn ----
 

@@ -16,8 +16,8 @@ class TaskFamily(ABC):
 
     A subclass sets the class attributes, fills `self.env_kwargs` in its constructor (whose parameters are exactly
     the environment arguments that all tasks share) and defines `tasks` or `sample` (an infinite family has no `tasks`),
-    `check_task`, `task_array`, `oracle_return` and `random_return`; where it knows the optimal policy, also
-    `demonstrator`; where that policy heads for places, also `targets`, `possible_targets`, `walk` and `arrived`.
+    `check_task`, `task_array`, `oracle_return` and `random_return`; where it has `evaluation_sets`, also `_evaluation_set`, which
+    makes them of checked arguments; where it knows the optimal policy, also `demonstrator`; where that policy heads for places, also `targets`, `possible_targets`, `walk` and `arrived`.
 
     Attributes:
         name (`str`): the family's name.
@@ -119,6 +119,40 @@ class TaskFamily(ABC):
     def task_set(self, name, num=100, seed=0):
         """The tasks of a published evaluation set, by name (see `task_sets`): `num` of them, depending on `seed` alone."""
         raise ValueError(f"the family {self.name!r} has no published evaluation sets; use split() or sample()")
+
+    @property
+    def evaluation_sets(self):
+        """The sets that models trained on tasks of this family are evaluated on: name -> what it is, in a sentence.
+
+        Of a set whose name ends with "train", as in "train" and "test_train", tasks (or goals) are those of training; those
+        of all others are not.
+        """
+        return {}
+
+    def check_evaluation_set(self, name):
+        """Raise `ValueError` if `evaluation_set` knows no `name`."""
+        if name not in self.evaluation_sets:
+            raise ValueError(f"unknown evaluation set {name!r} of {self!r}: {nearest(name, self.evaluation_sets)}")
+
+    def evaluation_set(self, name, *, num=100, seed=0, train, held_out):
+        """A set of `evaluation_sets`.
+
+        Args:
+            name (`str`): which.
+            num (`int`, *optional*, defaults to 100): how many tasks, >= 1.
+            seed (`int`, *optional*, defaults to 0): which tasks, where they are drawn.
+            train, held_out (`list[dict]`): the tasks that the model was trained on, and those that were held out.
+
+        Returns:
+            `(TaskFamily, list[dict])`: the family of the set, whose environment may have other actions than this one's,
+            and its tasks.
+
+        Raises:
+            ValueError: an unknown name, or the set cannot be made of `train` and `held_out`.
+        """
+        self.check_evaluation_set(name)
+        tasks = checked_int(num, "num", 1), checked_int(seed, "seed", 0), list(train), list(held_out)
+        return self._evaluation_set(name, *tasks)
 
     @abstractmethod
     def check_task(self, task):

@@ -44,6 +44,17 @@ def published_permutations(seed, num_cells, num_words):
     return rng.permutation(num_cells), rng.permutation(num_words)
 
 
+def train_and_test(word_length, seed, split, size):
+    """The places in the catalogue of the train words and of the test words; see `word_ids`."""
+    num_words = grid.NUM_ACTIONS**word_length
+    if split == "random":
+        _, order = published_permutations(seed, size * size, num_words)
+        train, test = np.split(order, [int(_TRAIN_SHARE * num_words)])
+        return train, test
+    moved = np.abs(net_displacement(catalogue(word_length))).sum(axis=1)
+    return np.flatnonzero(moved != _HELD_OUT_DISPLACEMENT), np.flatnonzero(moved == _HELD_OUT_DISPLACEMENT)
+
+
 def word_ids(word_length, words, seed, split, size):
     """The action set: int64 `(num_actions,)`, the catalogue's words in the order of the actions.
 
@@ -60,22 +71,15 @@ def word_ids(word_length, words, seed, split, size):
     Raises:
         ValueError: a bad value, or "sliced" words of a split that has fewer test than train words.
     """
-    num_words = grid.NUM_ACTIONS**word_length
     if word_length == 1:
         if not (isinstance(words, str) and words == "all"):
             raise ValueError(
                 f"words is {words!r}, but word_length is 1: sets of words need word_length > 1 (3 is published)"
             )
-        return np.arange(num_words)
+        return np.arange(grid.NUM_ACTIONS)
     if not isinstance(words, str):
         return np.array(words, dtype=np.int64)
-    if split == "random":
-        _, order = published_permutations(seed, size * size, num_words)
-        train, test = np.split(order, [int(_TRAIN_SHARE * num_words)])
-    else:
-        moved = np.abs(net_displacement(catalogue(word_length))).sum(axis=1)
-        train = np.flatnonzero(moved != _HELD_OUT_DISPLACEMENT)
-        test = np.flatnonzero(moved == _HELD_OUT_DISPLACEMENT)
+    train, test = train_and_test(word_length, seed, split, size)
     if words == "sliced" and len(test) < len(train):
         raise ValueError(
             f'words="sliced" takes as many test words as there are train words, but words_split={split!r} has '
