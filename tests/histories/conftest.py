@@ -64,10 +64,18 @@ def make_batch(episode_lengths, observation="Discrete", action="Discrete", seed=
     )
 
 
-def make_dataset(batch, observation="Discrete", action="Discrete", chunks=()):
+def make_dataset(batch, observation="Discrete", action="Discrete", chunks=(), available_actions=None):
     """The dataset of a batch, cut into chunks at the rows `chunks`."""
-    features = history_features(OBSERVATIONS[observation], ACTIONS[action], {"goal": [0, 0]})
-    table = episodes_table(batch, features, env_id="test/Env-v0", source="by_hand", split="train")
+    optional = () if available_actions is None else ("available_actions",)
+    features = history_features(OBSERVATIONS[observation], ACTIONS[action], {"goal": [0, 0]}, optional)
+    table = episodes_table(
+        batch,
+        features,
+        env_id="test/Env-v0",
+        source="by_hand",
+        split="train",
+        available_actions=available_actions,
+    )
     rows = sorted({0, len(table), *(min(c, len(table)) for c in chunks)})
     pieces = [table.slice(a, b - a) for a, b in pairwise(rows)]
     # Written and read again, so that the chunks really lie apart in memory; the sliced ones are tested elsewhere.
