@@ -11,7 +11,7 @@ from hf_icrl.rollouts.metrics import bootstrap_interval, normalized_returns
 _MEAN, _BEST, _WORST = BLUE, "#009E73", "#D55E00"
 WIDTH, HEIGHT = 8.0, 4.6
 # From bottom to top, where lines end at the same height.
-_LABEL_ORDER = ("random", "worst task", "mean", "return", "model", "best task", "oracle")
+_LABEL_ORDER = ("random", "worst task", "mean", "return", "model", "source", "best task", "oracle")
 # Room for a label, as a share of the plot's height.
 _LABEL_HEIGHT = 0.062
 

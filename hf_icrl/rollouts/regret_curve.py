@@ -6,12 +6,14 @@ from matplotlib.ticker import MaxNLocator
 from hf_icrl.plots import BLUE, INK, MUTED, figure_png, new_figure
 from hf_icrl.rollouts.curves import HEIGHT, WIDTH, label_right, title
 
+_VERMILION = "#D55E00"  # also of Okabe and Ito
+
 
 def regret_curve_png(report):
     """The picture of a report that has a `regret_curve`, as the bytes of a PNG file of 1600 x 920 pixels.
 
-    Shows the mean over tasks with its 95 % band, and the straight line of uniformly random pulls. The oracle's regret
-    is 0.
+    Shows the mean over tasks with its 95 % band, the source's regret where the report tells it, and the straight line of
+    uniformly random pulls. The oracle's regret is 0.
     """
     regret = np.asarray(report["regret_curve"])
     pulls = np.arange(1, len(regret) + 1)
@@ -29,6 +31,10 @@ def regret_curve_png(report):
         random = an_episode / report["mean_episode_length"] * pulls
         axes.plot(pulls, random, color=MUTED, linewidth=1.3, linestyle=(0, (1.5, 2)), zorder=1)
         labels.append((random[-1], "random", MUTED, "normal"))
+    if report.get("source_regret_curve") is not None:
+        source = np.asarray(report["source_regret_curve"])
+        axes.plot(pulls, source, color=_VERMILION, linewidth=1.8, linestyle=(0, (5, 2)), zorder=4)
+        labels.append((source[-1], "source", _VERMILION, "normal"))
     axes.set_ylim(0, 1.06 * max(top, *(label[0] for label in labels)))
     axes.set_xlim(1, max(len(regret), 2))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -45,7 +45,8 @@ class Report:
         values (`dict`): JSON-able; the keys of `REQUIRED` and any others. Returns are undiscounted sums of rewards:
             `returns` (tasks x episodes, mean over seeds), `returns_per_seed` (seeds x tasks x episodes),
             `oracle_return`, `random_return` (one a task, or null). `normalized_return` is
-            `{"mean", "ci95": [low, high], "worst"}` or null, taken over the last `last_episodes`. An optional `note`
+            `{"mean", "ci95": [low, high], "worst"}` or null, taken over the last `last_episodes`. What `source_values`,
+            `success_values` and `exploration_values` describe is there where it can be told. An optional `note`
             (what a reader must know, such as "smoke run") is shown in the table and in the card, which then offers
             no result to leaderboards.
         replay (`Replay`, *optional*): what is needed to draw the video; None for a report read from a file.
@@ -168,8 +169,43 @@ class Report:
             interval = "" if regret["ci95"] is None else "95 % interval {:.2f} to {:.2f}".format(*regret["ci95"])
             pulls = len(v["regret_curve"])
             rows.append((f"expected regret after {pulls} pulls", f"{regret['mean']:.2f}", interval))
+        rows += self._source_rows() + self._exploration_rows()
         if v.get("wall_clock_seconds") is not None:
             rows.append(("wall-clock of the rollouts", f"{v['wall_clock_seconds']:.1f} s", ""))
+        return rows
+
+    def _source_rows(self):
+        """What the source of the histories reached, and where the model is on the way from random actions to it."""
+        v = self.values
+        if v.get("source") is None:
+            return []
+        what, marks = ("return", v["source_return"]) if v["source_regret"] is None else ("regret", v["source_regret"])
+        rows = [(f"{what}, source", number(_mean(marks)), v["source"])]
+        normalized = v["regret_normalized"]
+        if normalized is not None:
+            interval = normalized["ci95"]
+            remark = "0 is random, 1 is the source"
+            if interval is not None:
+                remark += "; 95 % interval {:.3f} to {:.3f}".format(*interval)
+            rows.append((f"normalised {what}, source", f"{normalized['mean']:.3f}", remark))
+        return rows
+
+    def _exploration_rows(self):
+        """Success, and what was tried; only what this report tells."""
+        v, rows = self.values, []
+        if v.get("success") is not None:
+            first = v["success_curve"][0]
+            rows.append(("success", f"{100 * v['success']:.1f} %", f"{100 * first:.1f} % in the first episode"))
+        if v.get("distinct_actions") is not None:
+            of = f"of {v['available_actions']:g}" + " on average" * (v["available_actions"] % 1 > 0)
+            kinds = [
+                f"{100 * curve[-1]:.0f} % of the {kind} actions"
+                for kind, curve in v["tried_share"].items()
+                if kind != "all" and curve[-1] is not None
+            ]
+            rows.append(("distinct actions tried", f"{v['distinct_actions']:.1f}", "; ".join([of, *kinds])))
+        if v.get("entropy") is not None:
+            rows.append(("entropy of the policy", f"{v['entropy']:.3f}", "nats, mean over the steps"))
         return rows
 
     @property
