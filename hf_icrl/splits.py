@@ -8,9 +8,10 @@ import numpy as np
 
 def split_tasks(tasks, seed=0, held_out=0.2):
     """Divide `tasks` into train and held-out ones; see `hf_icrl.tasks.TaskFamily.split`, which names the arguments."""
+    keys = [task_key(task) for task in tasks]  # once: of large tasks they take their time
     if isinstance(held_out, (list, tuple)):
         chosen = {task_key(task) for task in held_out}
-        unknown = chosen - {task_key(task) for task in tasks}
+        unknown = chosen - set(keys)
         if unknown:
             raise ValueError(
                 f"held_out lists {sorted(unknown)[0]}, which is no task of this family: it has {len(tasks)}"
@@ -18,8 +19,8 @@ def split_tasks(tasks, seed=0, held_out=0.2):
         if len(chosen) == len(tasks):
             raise ValueError(f"held_out lists all {len(tasks)} tasks; leave at least one to train on")
     else:
-        chosen = _chosen(tasks, _held_out_count(held_out, len(tasks)), seed, "split")
-    return _partition(tasks, chosen)
+        chosen = _first(keys, _held_out_count(held_out, len(tasks)), seed, "split")
+    return _partition(tasks, keys, chosen)
 
 
 def validation_split(train, num, seed=0):
@@ -34,7 +35,8 @@ def validation_split(train, num, seed=0):
         `(train, validation)`: two disjoint lists in the given order, together `train`.
     """
     num = _checked_count(num, len(train), "the validation split")
-    return _partition(train, _chosen(train, num, seed, "validation"))
+    keys = [task_key(task) for task in train]
+    return _partition(train, keys, _first(keys, num, seed, "validation"))
 
 
 def task_key(task):
@@ -48,16 +50,15 @@ def _plain(value):
     raise TypeError(f"a task holds {value!r} of type {type(value).__name__}; tasks are dicts of JSON values")
 
 
-def _chosen(tasks, num, seed, domain):
-    """The keys of the `num` tasks that come first by SHA-256 of the seed and the task."""
-    keys = [task_key(task) for task in tasks]
-    keys.sort(key=lambda key: hashlib.sha256(f"{domain}:{int(seed)}:{key}".encode()).digest())
-    return set(keys[:num])
+def _first(keys, num, seed, domain):
+    """The `num` keys of tasks that come first by SHA-256 of the seed and the key."""
+    return set(sorted(keys, key=lambda key: hashlib.sha256(f"{domain}:{int(seed)}:{key}".encode()).digest())[:num])
 
 
-def _partition(tasks, chosen):
-    rest = [task for task in tasks if task_key(task) not in chosen]
-    return rest, [task for task in tasks if task_key(task) in chosen]
+def _partition(tasks, keys, chosen):
+    """The tasks whose keys are not among the chosen ones, and those whose keys are."""
+    rest = [task for task, key in zip(tasks, keys, strict=True) if key not in chosen]
+    return rest, [task for task, key in zip(tasks, keys, strict=True) if key in chosen]
 
 
 def _held_out_count(held_out, total):
