@@ -193,6 +193,7 @@ class CollectionPlan:
             tasks = self.tasks[:1] * streams
             with one_thread(self.source):
                 self.source.generate(self.family, tasks, range(streams), 1, self.seed, columns=self.columns)
+        self.action_sets(self.tasks)
         self.features  # noqa: B018  (a task whose values have no Arrow type)
 
     def tables(self, shard, scratch):

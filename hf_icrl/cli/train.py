@@ -76,7 +76,7 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
         seed=arguments.seed,
         times=config.embeds_time,
         weighting=None if arguments.loss_weighting == "none" else arguments.loss_weighting,
-        num_actions=config.action_space["n"] if getattr(config, "reads_action_sets", False) else None,
+        num_actions=config.action_space["n"] if config.reads_action_sets else None,
     )
     check_writable(folder.checkpoints)
     return ICRLTrainer(

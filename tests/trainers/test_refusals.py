@@ -6,7 +6,7 @@ import pytest
 import torch
 from datasets import load_from_disk
 
-from hf_icrl import ICRLConfig, ICRLTrainer, MixtureWindows
+from hf_icrl import HistoryWindows, ICRLConfig, ICRLTrainer, MixtureWindows
 from hf_icrl.naming import differences
 from hf_icrl.trainers.run_identity import describe_run
 
@@ -121,3 +121,22 @@ def test_rows_that_change_from_reading_to_reading_are_warned_about(caplog, tmp_p
     run = describe_run(ICRLConfig(output_dir=tmp_path, use_cpu=True), torch.nn.Linear(2, 2), RandomCrops())
     assert "make a row a pure function of its index" in caplog.text
     assert "sha256_of_three_rows" not in run["train_dataset"]
+
+
+def test_how_many_actions_windows_tell_of_decides_a_run(tmp_path, other_histories_folder):
+    arguments, model = ICRLConfig(output_dir=tmp_path, use_cpu=True), torch.nn.Linear(2, 2)
+    dataset = load_from_disk(str(other_histories_folder))
+
+    def described(mixture=False, **options):
+        if mixture:
+            windows = MixtureWindows([dataset, dataset], [1, 3], length=8, num_windows=4, **options)
+        else:
+            windows = HistoryWindows(dataset, length=8, num_windows=4, **options)
+        return describe_run(arguments, model, windows)["train_dataset"]
+
+    assert "num_actions" not in described()
+    for mixture, own in ((False, 5), (True, [5, 5])):
+        run = described(mixture, num_actions=9, own_actions=own)
+        assert (run["num_actions"], run["own_actions"]) == (9, own)
+        assert next(differences(run, described(mixture, num_actions=10, own_actions=own))) == ("num_actions", 9, 10)
+        assert ("num_actions", None, 9) in [(name, a or None, b) for name, a, b in differences(described(mixture), run)]
