@@ -24,11 +24,10 @@ def test_a_recipe_reads_and_divides_its_tasks(name):
     recipe.check()
     assert Recipe.from_text(recipe.to_yaml(), name).to_dict() == recipe.to_dict()
     for _, _, part in recipe.parts():
-        _, tasks = family_of(part)
-        assert tasks["train"]
-        assert tasks["held_out"]
         plan = CollectionPlan(**collect_arguments(part))
-        assert plan.num_histories == part.collect.histories_per_task * len(tasks["train"])
+        assert plan.all_tasks["train"]
+        assert plan.all_tasks["held_out"]
+        assert plan.num_histories == part.collect.histories_per_task * len(plan.all_tasks["train"])
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -36,12 +35,15 @@ def test_a_small_recipe_goes_from_histories_to_an_action(name, tmp_path):
     recipe = Recipe.load(name)
     _, _, part = recipe.parts()[-1]
     arguments = collect_arguments(part)
-    family, tasks = family_of(part)
-    streams = CollectionPlan(**arguments).source.streams
+    plan = CollectionPlan(**arguments)
+    family, streams = plan.family, plan.source.streams
     # As few and as short histories as one window needs, of two tasks.
     needed = -(-recipe.model["context_length"] // family.horizon) * (4 if arguments["subsample"] > 1 else 2)
     arguments |= {"histories_per_task": streams, "episodes": needed, "subsample": 1, "validation": 0}
-    arguments["held_out"] = family.tasks()[2:]
+    if arguments["population"] is None:
+        arguments["held_out"] = family.tasks()[2:]
+    else:
+        arguments |= {"population": {**arguments["population"], "num": 4}, "held_out": 2}
     collection = collect(**arguments, output_dir=tmp_path / "dataset", progress=False)
 
     config_class, model_class = recipe.model_classes()
@@ -53,17 +55,20 @@ def test_a_small_recipe_goes_from_histories_to_an_action(name, tmp_path):
     model = model_class(config)
     length = min(config.context_length, collection.info["num_transitions"] // collection.info["num_histories"] // 2)
     timed = config.embeds_time
-    windows = HistoryWindows(collection.dataset, length=length, num_windows=2, times=timed)
+    num_actions = config.action_space["n"] if config.reads_action_sets else None
+    windows = HistoryWindows(collection.dataset, length=length, num_windows=2, times=timed, num_actions=num_actions)
     batch = {key: torch.from_numpy(np.stack([w[key] for w in windows.__getitems__([0, 1])])) for key in windows[0]}
     loss = model(**batch).loss
     loss.backward()
     assert torch.isfinite(loss)
 
-    envs = family.make_vec(tasks["held_out"][:2])
+    acted = plan.all_tasks["held_out"][:2]
+    envs, available = family.make_vec(acted), family.available_actions(acted)
     observations, _ = envs.reset(seed=0)
-    state = model.init_rollout(2)
+    state = model.init_rollout(2, available_actions=available)
     actions = model.act(state, observations)
     assert envs.action_space.contains(actions)
+    assert available is None or available[np.arange(2), actions].all()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
