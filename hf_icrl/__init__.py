@@ -23,6 +23,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "AlgorithmDistillationConfig": "models.configuration_algorithm_distillation",
         "AlgorithmDistillationModel": "models.modeling_algorithm_distillation",
+        "HeadlessADConfig": "models.configuration_headless_ad",
+        "HeadlessADModel": "models.modeling_headless_ad",
         "HistoryWindows": "histories",
         "ICRLConfig": "trainers",
         "ICRLTrainer": "trainers",
@@ -31,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "collect": "dataset_builders",
         "collect_mixture": "dataset_builders",
         "evaluate": "rollouts",
+        "evaluate_sets": "rollouts",
         "rollout": "rollouts",
         "task_family": "tasks",
     },

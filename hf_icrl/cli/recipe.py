@@ -82,7 +82,10 @@ _DATACLASSES = {
     "evaluate": EvaluateSection,
 }
 _PART_KEYS = ("name", "weight", "recipe", "environment", "collect")
-METHODS = {"algorithm_distillation": ("AlgorithmDistillationConfig", "AlgorithmDistillationModel")}
+METHODS = {
+    "algorithm_distillation": ("AlgorithmDistillationConfig", "AlgorithmDistillationModel"),
+    "headless_ad": ("HeadlessADConfig", "HeadlessADModel"),
+}
 # Fields of ICRLConfig that the recipe must not set, with what to use instead.
 _TRAIN_RESERVED = {"output_dir": "--output_dir", "num_train_epochs": "train.max_steps"}
 

@@ -6,8 +6,9 @@ def register_auto_configs():
     from transformers import AutoConfig
 
     from hf_icrl.models.configuration_algorithm_distillation import AlgorithmDistillationConfig
+    from hf_icrl.models.configuration_headless_ad import HeadlessADConfig
 
-    for config_class in (AlgorithmDistillationConfig,):
+    for config_class in (AlgorithmDistillationConfig, HeadlessADConfig):
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         config_class.register_for_auto_class()
 
@@ -17,9 +18,10 @@ def register_auto_classes():
     from transformers import AutoModel
 
     from hf_icrl.models.modeling_algorithm_distillation import AlgorithmDistillationModel
+    from hf_icrl.models.modeling_headless_ad import HeadlessADModel
 
     register_auto_configs()
-    for model_class in (AlgorithmDistillationModel,):
+    for model_class in (AlgorithmDistillationModel, HeadlessADModel):
         AutoModel.register(model_class.config_class, model_class, exist_ok=True)
         model_class.register_for_auto_class("AutoModel")
 

@@ -20,7 +20,16 @@ class ActingMixin:
     `observation_space` and `action_space`.
     """
 
-    def init_rollout(self, batch_size, seed=0, row_ids=None, temperature=None, overflow=None, refill_keep=None):
+    def init_rollout(
+        self,
+        batch_size,
+        seed=0,
+        row_ids=None,
+        temperature=None,
+        overflow=None,
+        refill_keep=None,
+        available_actions=None,
+    ):
         """A fresh state for acting in `batch_size` environments.
 
         Args:
@@ -30,13 +39,35 @@ class ActingMixin:
                 (seed, row id), on how many steps the row has had under this id (`state.draws`, which a restart does
                 not set back) and on what it has seen since its last restart, never on its neighbours or its place.
             temperature, overflow, refill_keep (*optional*): override the config's.
+            available_actions (*optional*): bool (batch_size, actions), for Discrete: which actions each row's
+                environment has (gymnasium's `info["action_mask"]`); no other one is drawn. By default all.
+                `state.set_available_actions` changes it later.
 
         Returns:
             [`RolloutState`].
 
         Raises:
-            ValueError: an argument out of its range, or an overflow policy that the trunk cannot follow.
+            ValueError: an argument out of its range, an overflow policy that the trunk cannot follow, or a row without
+                available actions.
         """
+        return self._new_rollout(
+            batch_size, seed, row_ids, temperature, overflow, refill_keep, available_actions, self.action_space
+        )
+
+    def _new_rollout(
+        self,
+        batch_size,
+        seed,
+        row_ids,
+        temperature,
+        overflow,
+        refill_keep,
+        available_actions,
+        action_space,
+        prompt_slots=0,
+        **action_vectors,
+    ):
+        """`init_rollout` for a given action space, with room for a prompt; `action_vectors` go to the state."""
         config = self.config
         overflow = config.overflow if overflow is None else overflow
         temperature = config.temperature if temperature is None else temperature
@@ -66,13 +97,16 @@ class ActingMixin:
             overflow=overflow,
             refill_keep=int(refill_keep),
             context_length=config.context_length,
-            spaces=(self.observation_space, self.action_space),
+            spaces=(self.observation_space, action_space),
+            available_actions=available_actions,
+            prompts=prompt_slots > 0,
+            **action_vectors,
             episode_length=config.episode_length if config.embeds_time else None,
             reward_values=config.reward_values if config.reward_embedding == "table" else None,
             cache=new_cache(
                 config.trunk_config,
                 batch_size,
-                config.context_length * config.tokens_per_step,
+                prompt_slots + config.context_length * config.tokens_per_step,
                 sliding_window_of(config.trunk_config) if overflow == "slide" else None,
                 _CHUNK_STEPS * config.tokens_per_step,
             ),
@@ -93,6 +127,7 @@ class ActingMixin:
             temperature=metadata["temperature"],
             overflow=metadata["overflow"],
             refill_keep=metadata["refill_keep"],
+            **self._action_sets_of(state_dict),
         )
         mine = state.metadata()
         for name, value in mine.items():
@@ -104,8 +139,12 @@ class ActingMixin:
         state.load_state_dict(state_dict, self.device)
         return state
 
+    def _action_sets_of(self, state_dict):
+        """The arguments of `init_rollout` that say which actions a saved state has."""
+        return {"available_actions": state_dict.get("available_actions")}
+
     @torch.no_grad()
-    def act(self, state, observations, rewards=None, dones=None, available=None):
+    def act(self, state, observations, rewards=None, dones=None):
         """Choose an action for every row.
 
         Args:
@@ -115,27 +154,22 @@ class ActingMixin:
             rewards, dones: (rows,), what each row's last action earned, and whether it ended the episode, by
                 termination or truncation. Left out at the first step (and after `observe`, which knows them); the
                 values of rows that begin a history are not read.
-            available (*optional*): bool (rows, actions), for Discrete: which actions each row's environment has now
-                (gymnasium's `info["action_mask"]`); no other one is drawn. By default all.
-
         Returns:
             `np.ndarray`: int64 (rows,) for Discrete, float32 (rows, *shape), clipped, for Box.
 
         Raises:
             ValueError: an observation outside the space of the model (value and space are named), wrong shapes,
-                missing rewards, a reward that is not in the model's reward table, an episode that goes on longer
-                than a model with `position_embedding="env_time"` has times for, or a row without available actions.
+                missing rewards, a reward that is not in the model's reward table, or an episode that goes on longer
+                than a model with `position_embedding="env_time"` has times for.
         """
-        options = {} if available is None else {"available": self._checked_available(available, state.batch_size)}
         inputs = state.next_inputs(to_numpy(observations), rewards, dones)
         rows = np.arange(state.batch_size)
-        with self._acting():
-            if state.overflow == "refill":
-                full = np.flatnonzero(state.cache.lengths >= state.context_length * self.config.tokens_per_step)
-                if full.size:
-                    self._fill(state, full, np.full(len(full), state.refill_keep))
+        with self._acting(state):
+            self._make_room(state)
             logits = self._append(state, inputs)
-        actions = self.head.draw(logits, state.temperature, state.seed, state.row_ids, state.draws, **options)
+        actions, state.entropies = self.head.draw(
+            logits, state.temperature, state.seed, state.row_ids, state.draws, state.available_actions
+        )
         state.remember(rows, inputs)
         state.last_actions = actions.copy()
         state.outcome_known[:] = False
@@ -156,8 +190,9 @@ class ActingMixin:
         lengths are several calls.
 
         Raises:
-            ValueError: values outside the spaces (or, as in `act`, unknown rewards and times), wrong shapes, or a row
-                that has acted and not yet been told what its last action earned.
+            ValueError: values outside the spaces (or, as in `act`, unknown rewards and times), an action that its row
+                does not have available, wrong shapes, or a row that has acted and not yet been told what its last
+                action earned.
         """
         rows = np.arange(state.batch_size) if rows is None else state.checked_rows(rows)
         dones = to_numpy(dones)
@@ -186,7 +221,7 @@ class ActingMixin:
             previous(state.last_rewards, rewards),
             previous(state.last_dones, dones),
         )
-        with self._acting():
+        with self._acting(state):
             if state.overflow == "slide":
                 for i in range(0, leading[1], _CHUNK_STEPS):
                     chunk = {name: value[:, i : i + _CHUNK_STEPS] for name, value in inputs.items()}
@@ -200,16 +235,16 @@ class ActingMixin:
         state.last_dones[rows] = dones[:, -1]
         state.outcome_known[rows] = True
 
-    def _checked_available(self, available, rows):
-        space, available = self.action_space, to_numpy(available).astype(bool)
-        if space.kind != "Discrete":
-            raise ValueError(f"available actions are of Discrete spaces, but the model acts in {space.describe()}")
-        if available.shape != (rows, space.sizes[0]):
-            raise ValueError(f"available has shape {available.shape}, expected {(rows, space.sizes[0])}")
-        lacking = np.flatnonzero(~available.any(axis=1))
-        if lacking.size:
-            raise ValueError(f"row {lacking[0]} has no available action")
-        return available
+    def _make_room(self, state):
+        """Before a step: refill contexts that are full, and write prompts that are missing or of another action set."""
+        held = state.step_tokens() // self.config.tokens_per_step
+        counts, rewrite = held, state.prompt_stale
+        if state.overflow == "refill":
+            full = held >= state.context_length
+            counts, rewrite = np.where(full, state.refill_keep, held), rewrite | full
+        rows = np.flatnonzero(rewrite)
+        if rows.size:
+            self._fill(state, rows, counts[rows])
 
     def _steps_in_context(self, state, rows):
         """How many steps a refilled context holds right after step t = steps - 1: t - s(t) + 1."""
@@ -218,13 +253,16 @@ class ActingMixin:
         return newest - start + 1
 
     def _fill(self, state, rows, counts):
-        """Recompute the context of these rows from their newest `counts` steps, in one pass."""
+        """Recompute the context of these rows from their prompts and newest `counts` steps, in one pass."""
         longest, per_step = int(counts.max()), self.config.tokens_per_step
-        if longest == 0:
+        prompts = state.prompt_lengths(rows)
+        state.prompt_tokens[rows], state.prompt_stale[rows] = prompts, False
+        if longest == 0 and not state.prompts:
             state.cache.lengths[rows] = 0
             return
-        state.cache.plan_fill(rows, counts * per_step, longest * per_step, self.device)
-        self._forward(state, state.newest(rows, counts))
+        num_tokens = int(prompts.max()) + longest * per_step
+        state.cache.plan_fill(rows, prompts + counts * per_step, num_tokens, self.device)
+        self._forward(state, rows, state.newest(rows, counts))
 
     def _append(self, state, inputs, rows=None):
         """Run new steps of all rows, or of `rows`, through the model and the cache: logits of the last step."""
@@ -235,29 +273,48 @@ class ActingMixin:
             num_steps * per_step, self.device, rows=rows, additive_dtype=self.trunk.dtype if eager else None
         )
         positions = None
-        if self.config.position_embedding != "env_time" and (before != before[0]).any():
-            positions = torch.from_numpy(before[:, None] // per_step + np.arange(num_steps)).to(self.device)
-        return self._forward(state, inputs, attention_mask=mask, position_ids=positions)
+        steps = before - (state.prompt_tokens if rows is None else state.prompt_tokens[rows])
+        # With a prompt a position does not follow from how many tokens there are.
+        told = state.prompts or (before != before[0]).any()
+        if self.config.position_embedding != "env_time" and told:
+            positions = torch.from_numpy(steps[:, None] // per_step + np.arange(num_steps)).to(self.device)
+        rows = np.arange(state.batch_size) if rows is None else rows
+        output = self._forward(state, rows, inputs, attention_mask=mask, position_ids=positions)
+        return output.logits[:, -1].float().cpu().numpy()
 
-    def _forward(self, state, inputs, attention_mask=None, position_ids=None):
+    def _forward(self, state, rows, inputs, attention_mask=None, position_ids=None):
+        inputs = inputs | self._action_inputs(state, rows)
         # Through __call__, so that the hooks of accelerate and FSDP run.
-        output = self(
+        return self(
             **{name: torch.from_numpy(np.ascontiguousarray(value)).to(self.device) for name, value in inputs.items()},
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=state.cache,
             use_cache=True,
         )
-        return output.logits[:, -1].float().cpu().numpy()
+
+    def _action_inputs(self, state, rows):
+        """What `forward` is told about the actions of `rows`, NumPy arrays by name."""
+        return {}
 
     @contextlib.contextmanager
-    def _acting(self):
-        """Without dropout; modules that were training are put back to it."""
-        training = [module for module in self.modules() if module.training] if self.training else []
-        if training:
-            self.eval()
-        try:
+    def _acting(self, state):
+        """Without dropout, unless the config wants it; modules that were training are put back to it."""
+        wanted = self.config.act_with_dropout
+        changed = [module for module in self.modules() if module.training != wanted]
+        with self._own_random_numbers(state) if wanted else contextlib.nullcontext():
+            for module in changed:
+                module.training = wanted
+            try:
+                yield
+            finally:
+                for module in changed:
+                    module.training = not wanted
+
+    @contextlib.contextmanager
+    def _own_random_numbers(self, state):
+        """Dropout draws from torch's global generators: they are set for this step, and then put back."""
+        devices = [self.device.index or 0] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed((state.seed * 1_000_003 + int(state.draws.sum())) % 2**63)
             yield
-        finally:
-            for module in training:
-                module.training = True

@@ -12,7 +12,7 @@ UNSUPERVISED = -100
 _LOG_STD_RANGE = (-5.0, 2.0)
 
 
-def _per_item(losses, supervised, num_items, weights):
+def per_item(losses, supervised, num_items, weights):
     """Losses (B, T, ...) summed, weighted by step, and divided by the number of items; an empty batch gives 0, not NaN.
 
     Args:
@@ -59,25 +59,43 @@ class CategoricalHead(nn.Module):
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
-        return _per_item(losses.view(labels.shape), labels != UNSUPERVISED, num_items, weights)
+        return per_item(losses.view(labels.shape), labels != UNSUPERVISED, num_items, weights)
 
     def draw(self, logits, temperature, seed, row_ids, draws, available=None):
-        """Actions for `logits`, float32 NumPy (rows, actions), as int64 (rows,); noise keyed as in `counter_noise`.
+        """Actions for `logits`, float32 NumPy (rows, actions), and their entropies; see `draw_categorical`."""
+        return draw_categorical(logits, temperature, seed, row_ids, draws, available)
 
-        `available` (`np.ndarray` of bool, like `logits`, *optional*) says which of them may be drawn, one at least.
-        """
-        last = self.num_actions - 1
-        if available is not None:
-            logits = np.where(available, logits, -np.inf)
-            last = last - available[:, ::-1].argmax(1)
-        if temperature == 0:
-            return logits.argmax(1).astype(np.int64)
-        scaled = logits.astype(np.float64) / temperature
-        cumulative = np.exp(scaled - scaled.max(1, keepdims=True)).cumsum(1)
-        threshold = uniforms(seed, row_ids, draws, 1) * cumulative[:, -1:]
-        # Rounding can put the threshold on the last edge.
-        index = np.minimum((cumulative <= threshold).sum(1), last)
-        return index.astype(np.int64)
+
+def draw_categorical(logits, temperature, seed, row_ids, draws, available=None):
+    """Draw one action a row by inverse transform; noise keyed as in `counter_noise`.
+
+    Args:
+        logits (`np.ndarray`): float (rows, actions).
+        temperature (`float`): logits are divided by it; 0 takes the largest.
+        seed (`int`), row_ids, draws (`np.ndarray`): the key of each row's number.
+        available (`np.ndarray`, *optional*): bool like `logits`: which actions may be drawn, one at least a row.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: actions, int64 (rows,), and the entropies in nats of the distributions that
+        they were drawn from, float64 (rows,).
+    """
+    last = logits.shape[1] - 1
+    if available is not None:
+        logits = np.where(available, logits, -np.inf)
+        last = last - available[:, ::-1].argmax(1)
+    if temperature == 0:
+        return logits.argmax(1).astype(np.int64), np.zeros(len(logits))
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(1, keepdims=True)
+    weights = np.exp(scaled)
+    cumulative = weights.cumsum(1)
+    total = cumulative[:, -1:]
+    threshold = uniforms(seed, row_ids, draws, 1) * total
+    # Rounding can put the threshold on the last edge.
+    index = np.minimum((cumulative <= threshold).sum(1), last)
+    # The mean of -log p = log(total) - scaled; what has no weight adds nothing.
+    entropies = np.log(total[:, 0]) - (weights * np.where(weights > 0, scaled, 0.0)).sum(1) / total[:, 0]
+    return index.astype(np.int64), entropies
 
 
 class _BoxHead(nn.Module):
@@ -114,11 +132,11 @@ class DeterministicHead(_BoxHead):
         """Squared error, weighted by step, summed over supervised numbers, divided by `num_items` or their count."""
         target, supervised = self._targets(labels, logits)
         error = (logits.float() - target).square()
-        return _per_item(error.masked_fill(~supervised, 0.0), supervised, num_items, weights)
+        return per_item(error.masked_fill(~supervised, 0.0), supervised, num_items, weights)
 
-    def draw(self, logits, temperature, seed, row_ids, draws):
-        """Actions for `logits`, float32 NumPy (rows, numbers), as float32 (rows, *shape)."""
-        return self._actions(logits)
+    def draw(self, logits, temperature, seed, row_ids, draws, available=None):
+        """Actions for `logits`, float32 NumPy (rows, numbers), as float32 (rows, *shape); entropies are NaN."""
+        return self._actions(logits), np.full(len(logits), np.nan)
 
 
 class GaussianHead(_BoxHead):
@@ -133,13 +151,14 @@ class GaussianHead(_BoxHead):
         mean, log_std = logits.float().chunk(2, dim=-1)
         log_std = log_std.clamp(*_LOG_STD_RANGE)
         loss = 0.5 * ((target - mean) / log_std.exp()).square() + log_std + 0.5 * np.log(2 * np.pi)
-        return _per_item(loss.masked_fill(~supervised, 0.0), supervised, num_items, weights)
+        return per_item(loss.masked_fill(~supervised, 0.0), supervised, num_items, weights)
 
-    def draw(self, logits, temperature, seed, row_ids, draws):
-        """Actions for `logits`, float32 NumPy (rows, 2 * numbers), as float32 (rows, *shape)."""
+    def draw(self, logits, temperature, seed, row_ids, draws, available=None):
+        """Actions for `logits`, float32 NumPy (rows, 2 * numbers), as float32 (rows, *shape); entropies are NaN."""
         mean, log_std = np.split(logits.astype(np.float64), 2, axis=1)
         std = np.exp(np.clip(log_std, *_LOG_STD_RANGE)) * temperature
-        return self._actions(mean + std * normals(seed, row_ids, draws, mean.shape[1]))
+        actions = self._actions(mean + std * normals(seed, row_ids, draws, mean.shape[1]))
+        return actions, np.full(len(logits), np.nan)
 
 
 def action_head(config, action):

@@ -95,6 +95,10 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             layer has it.
         refill_keep (`int`, *optional*):
             K, the number of steps kept by a refill, 0 <= K < W; default W // 2.
+        act_with_dropout (`bool`, *optional*, defaults to `False`):
+            Leave dropout on when acting, a fault of the published Headless-AD code that its tuned values live with
+            (attention dropout of 0.7 makes its agents explore). Rows are then not independent: a row's actions depend
+            on how many rows there are.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial embedding and head weights (the trunk has its own).
         trunk_config (`dict` or `PreTrainedConfig`, *optional*):
@@ -128,6 +132,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     temperature: float | int = 1.0
     overflow: Literal["refill", "slide"] = "refill"
     refill_keep: int | None = None
+    act_with_dropout: bool = False
     initializer_range: float | int = 0.02
     trunk_config: dict[str, Any] | PreTrainedConfig | None = None
     hf_icrl_version: str | None = None
@@ -153,6 +158,11 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     def tokens_per_step(self):
         """Tokens that one environment step becomes: 1 (fused) or 3 (interleaved)."""
         return 3 if self.token_layout == "interleaved" else 1
+
+    @property
+    def reads_action_sets(self):
+        """Whether the model reads which actions there are: `available_actions`, `action_seeds`."""
+        return False
 
     @property
     def embeds_time(self):

@@ -64,13 +64,17 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         config.validate_acting()
         self.observation_space = parse_space(config.observation_space, "observation_space")
         self.action_space = parse_space(config.action_space, "action_space")
-        self.embedding = TrajectoryEmbedding(config)
+        self.make_parts(config)
         self.trunk = AutoModel.from_config(config.trunk_config, dtype=config.dtype)
         self.trunk.set_input_embeddings(None)
-        self.head = action_head(config, self.action_space)
         if config.dtype is not None:
             self.embedding.to(config.dtype)
             self.head.to(config.dtype)
+
+    def make_parts(self, config):
+        """The embedding and the head."""
+        self.embedding = TrajectoryEmbedding(config)
+        self.head = action_head(config, self.action_space)
 
     def get_input_embeddings(self):
         """The module whose output is the trunk's input; what PEFT and gradient checkpointing hook into."""
@@ -104,16 +108,7 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         """
         per_step = self.config.tokens_per_step
         if self.config.position_embedding == "env_time":
-            if position_ids is not None:
-                raise ValueError(
-                    "position_ids were given, but position_embedding='env_time' has no positions of steps"
-                )
-            implementation = str(self.trunk.config._attn_implementation)
-            if "flash" in implementation:
-                raise ValueError(
-                    f"the attention implementation {implementation!r} takes equal positions for the beginnings of "
-                    "separate sequences, and position_embedding='env_time' makes all positions equal: use 'sdpa'"
-                )
+            self.check_equal_positions(position_ids)
             num_steps = tokens.shape[1] // per_step
             position_ids = torch.zeros(1, num_steps, dtype=torch.int64, device=tokens.device)
             if attention_mask is None and past_key_values is None:
@@ -125,8 +120,35 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
             if position_ids is not None:
                 inner = torch.arange(per_step, device=position_ids.device)
                 position_ids = (position_ids[..., None] * per_step + inner).flatten(1)
+        outputs = self.run_trunk(
+            tokens, attention_mask, position_ids, past_key_values, use_cache, output_hidden_states, output_attentions
+        )
+        return outputs, outputs.last_hidden_state[:, per_step - 1 :: per_step]
+
+    def check_equal_positions(self, position_ids):
+        """With `position_embedding="env_time"` all tokens stand at position 0: raise `ValueError` where that fails."""
+        if position_ids is not None:
+            raise ValueError("position_ids were given, but position_embedding='env_time' has no positions of steps")
+        implementation = str(self.trunk.config._attn_implementation)
+        if "flash" in implementation:
+            raise ValueError(
+                f"the attention implementation {implementation!r} takes equal positions for the beginnings of "
+                "separate sequences, and position_embedding='env_time' makes all positions equal: use 'sdpa'"
+            )
+
+    def run_trunk(
+        self,
+        tokens,
+        attention_mask,
+        position_ids,
+        past_key_values,
+        use_cache,
+        output_hidden_states,
+        output_attentions,
+    ):
+        """The trunk's output for tokens (batch, tokens, hidden_size), everything counted in tokens."""
         wanted = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
-        outputs = self.trunk(
+        return self.trunk(
             inputs_embeds=tokens,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -135,7 +157,6 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
             return_dict=True,
             **{name: value for name, value in wanted.items() if value is not None},
         )
-        return outputs, outputs.last_hidden_state[:, per_step - 1 :: per_step]
 
     def loss(self, logits, labels, num_items_in_batch=None, loss_weights=None):
         """What the head makes of logits and labels; None without labels. Arguments as in `forward`.
@@ -144,18 +165,24 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
             ValueError: weights without labels (the Trainer's own `label_smoothing_factor` takes the labels away), or
                 of another shape than (batch, steps).
         """
+        if not self.check_labels(labels, loss_weights):
+            return None
+        return self.head.loss(logits, labels, num_items_in_batch, loss_weights)
+
+    def check_labels(self, labels, loss_weights):
+        """Whether there is a loss to compute; `ValueError` as `loss` says."""
         if labels is None:
             if loss_weights is not None:
                 raise ValueError(
                     "loss_weights were given without labels, so nothing is weighted: give both or neither (for label "
                     "smoothing use the config's label_smoothing, not the Trainer's label_smoothing_factor)"
                 )
-            return None
+            return False
         if loss_weights is not None and loss_weights.shape != labels.shape[:2]:
             raise ValueError(
                 f"loss_weights have shape {tuple(loss_weights.shape)}, expected one a step: {tuple(labels.shape[:2])}"
             )
-        return self.head.loss(logits, labels, num_items_in_batch, loss_weights)
+        return True
 
     def check_inputs(
         self, observations, previous_actions, previous_rewards, previous_dones, episode_times=None, labels=None
@@ -179,7 +206,7 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         known = previous_dones >= 0
         if self.observation_space.is_discrete:
             check_integers(observations.numpy(), self.observation_space, "observations")
-        if self.action_space.is_discrete:
+        if self.action_space.is_discrete and not self.config.reads_action_sets:
             check_integers(previous_actions[known].numpy(), self.action_space, "previous_actions")
             if labels is not None:
                 check_integers(labels[labels != UNSUPERVISED].numpy(), self.action_space, "labels")

@@ -51,15 +51,7 @@ class TrajectoryEmbedding(nn.Module):
         self.reward_mean, self.reward_std = float(config.reward_mean), float(config.reward_std)
 
         self.observation = observation_embedding(config, observation)
-        self.discrete_actions = action.is_discrete
-        if action.is_discrete:
-            # The last row is "none".
-            self.num_actions = action.sizes[0]
-            self.action = nn.Embedding(self.num_actions + 1, hidden_size)
-        else:
-            center, scale = action_units(action)
-            self.action = LinearEmbedding(center, scale, hidden_size)
-            self.no_action = nn.Embedding(1, hidden_size)
+        self.make_action_embedding(config, action, hidden_size)
         self.reward_table = config.reward_embedding == "table"
         if self.reward_table:
             self.reward = TableOfRewards(config.reward_values, hidden_size)
@@ -71,6 +63,24 @@ class TrajectoryEmbedding(nn.Module):
         self.embeds_time = config.embeds_time
         if self.embeds_time:
             self.time = nn.Embedding(config.episode_length, hidden_size)
+
+    def make_action_embedding(self, config, action, hidden_size):
+        """Make the parameters that previous actions, of the space `action` ([`SpaceSpec`]), are embedded with."""
+        self.discrete_actions = action.is_discrete
+        if action.is_discrete:
+            # The last row is "none".
+            self.num_actions = action.sizes[0]
+            self.action = nn.Embedding(self.num_actions + 1, hidden_size)
+        else:
+            center, scale = action_units(action)
+            self.action = LinearEmbedding(center, scale, hidden_size)
+            self.no_action = nn.Embedding(1, hidden_size)
+
+    def embed_actions(self, previous_actions, none_BT):
+        """Previous actions as (B, T, H); "none" where `none_BT`, bool (B, T), says so."""
+        if self.discrete_actions:
+            return self.action(previous_actions.masked_fill(none_BT, self.num_actions))
+        return torch.where(none_BT[..., None], self.no_action.weight, self.action(previous_actions))
 
     def forward(self, observations, previous_actions, previous_rewards, previous_dones, episode_times=None):
         """Embed.
@@ -85,11 +95,12 @@ class TrajectoryEmbedding(nn.Module):
         Returns:
             `torch.Tensor`: (B, T * P, H).
         """
+        action_BTH = self.embed_actions(previous_actions, previous_dones < 0)
+        return self.tokens(observations, action_BTH, previous_rewards, previous_dones, episode_times)
+
+    def tokens(self, observations, action_BTH, previous_rewards, previous_dones, episode_times=None):
+        """The same with previous actions that are embedded already, (B, T, H)."""
         none_BT = previous_dones < 0
-        if self.discrete_actions:
-            action_BTH = self.action(previous_actions.masked_fill(none_BT, self.num_actions))
-        else:
-            action_BTH = torch.where(none_BT[..., None], self.no_action.weight, self.action(previous_actions))
         previous_rewards = previous_rewards.to(torch.float32)
         if self.reward_table:
             reward_BTH = self.reward(previous_rewards)

@@ -17,7 +17,7 @@ from hf_icrl.seeding import derived_seed
 __all__ = ["Rollout", "environment_seed", "rollout"]
 
 
-_RECORDABLE = ("observations", "actions")
+_RECORDABLE = ("observations", "actions", "entropies")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,7 +32,8 @@ class Rollout:
         state (`ActingState`): pass it to `rollout(..., state=...)` to go on where this rollout ended.
         history (`dict[str, np.ndarray]` or `None`): with `record`, what was seen and done, row by row:
             `observations` (rows, T, ...) before each action, `actions` (rows, T, ...), `rewards` (rows, T) float32,
-            `dones` (rows, T) bool, and `lengths` (rows,): how many of a row's T steps are real, the rest is zeros.
+            `dones` (rows, T) bool, `entropies` (rows, T), in nats, of the distributions that the actions were drawn from
+            (NaN for Box), and `lengths` (rows,): how many of a row's T steps are real, the rest is zeros.
             `rollout(..., history=this)` begins a new rollout with it as the context.
     """
 
@@ -94,8 +95,8 @@ def rollout(
             contiguous run of episodes, one history per environment) or as the arrays of `Rollout.history`. An
             episode that is unfinished there counts as ended, because the environments begin a new one.
         temperature, overflow, refill_keep (*optional*): override the model's config, see `model.init_rollout`.
-        record (`bool` or names): keep what was seen and done in `Rollout.history`; names out of "observations" and
-            "actions" keep only these (rewards and dones are there in any case).
+        record (`bool` or names): keep what was seen and done in `Rollout.history`; names out of "observations",
+            "actions" and "entropies" keep only these (rewards and dones are there in any case).
         progress (`bool`): show a progress bar if there is a terminal.
 
     Returns:
@@ -103,7 +104,8 @@ def rollout(
 
     Raises:
         TypeError: `envs` is no vector environment.
-        ValueError: the spaces differ, the autoreset mode is another one, or arguments contradict each other.
+        ValueError: the spaces differ, the autoreset mode is another one, arguments contradict each other, or a `state` is
+            to go on in environments with other actions than it was told of (`state.model.set_available_actions`).
 
     Example:
         >>> family = hf_icrl.task_family("dark_room", size=9)
@@ -146,6 +148,9 @@ def _begin(model, envs, seed, row_ids, history, drawing):
     row_ids = np.arange(rows) if row_ids is None else np.asarray(row_ids, np.int64)
     if row_ids.shape != (rows,):
         raise ValueError(f"row_ids has shape {row_ids.shape}, but there are {rows} environments: give one id each")
+    if getattr(model.config, "reads_action_sets", False):
+        # Such a model acts with as many actions as there are here; which of them each row has follows with the reset.
+        drawing["available_actions"] = np.ones((rows, int(envs.single_action_space.n)), bool)
     model_state = model.init_rollout(rows, seed=seed, row_ids=row_ids, **drawing)
     state = ActingState(model=model_state, seed=int(seed), row_ids=row_ids, episodes_begun=np.zeros(rows, np.int64))
     if history is not None:
@@ -178,7 +183,7 @@ def _act(model, envs, num_episodes, state, record, progress):
         state.leave_environments()
         seeds = [environment_seed(state.seed, i, n) for i, n in zip(state.row_ids, state.episodes_begun, strict=True)]
         state.observations, infos = envs.reset(seed=seeds)
-        state.available = _available(envs, infos, model.config)
+        _tell_actions(state, envs, infos, goes_on=bool((state.episodes_begun > 0).any()))
         state.envs = envs
         state.episodes_begun = state.episodes_begun + 1
 
@@ -188,15 +193,16 @@ def _act(model, envs, num_episodes, state, record, progress):
         while (least := int(finished.min())) < num_episodes:
             bar.update(least - bar.n)
             told = () if state.dones is None else (state.rewards, state.dones)
-            masked = {} if state.available is None else {"available": state.available}
-            actions = model.act(state.model, state.observations, *told, **masked)
+            actions = model.act(state.model, state.observations, *told)
             # Environments and models may hand out their own buffers: what is kept is copied.
             if "observations" in steps:
                 steps["observations"].append(np.array(state.observations))
             if "actions" in steps:
                 steps["actions"].append(np.array(actions))
+            if "entropies" in steps:
+                steps["entropies"].append(np.array(state.model.entropies))
             state.observations, rewards, terminations, truncations, infos = envs.step(actions)
-            state.available = _available(envs, infos, model.config)
+            _tell_actions(state, envs, infos)
             if "regret" in infos:
                 steps.setdefault("regrets", []).append(true_info(infos, "regret"))
             state.rewards, state.dones = np.array(rewards), terminations | truncations
@@ -219,18 +225,32 @@ def _act(model, envs, num_episodes, state, record, progress):
     return Rollout(returns, lengths, state, history, regrets)
 
 
-def _available(envs, infos, config):
-    """Which of the model's actions each environment has now, bool (rows, actions); None if all or if they are a Box."""
-    if config.action_space["type"] != "Discrete":
-        return None
-    number, own = config.action_space["n"], int(envs.single_action_space.n)
-    mask = infos.get("action_mask")
-    if mask is None:
-        if own == number:
-            return None
-        mask = np.ones((envs.num_envs, own), bool)
+def _tell_actions(state, envs, infos, goes_on=False):
+    """Tell the model which of its actions each environment has now, unless it knows.
+
+    Raises:
+        ValueError: with `goes_on`, the environments have other actions than the model was told of.
+    """
+    model_state = state.model
+    if model_state.action_space.kind != "Discrete":
+        return
+    number, own = model_state.action_space.sizes[0], int(envs.single_action_space.n)
+    mask = infos.get("action_mask", np.ones((envs.num_envs, own)))
+    # A model of padded spaces has more actions than these environments.
     mask = np.pad(np.asarray(mask, bool), [(0, 0), (0, number - own)])
-    return None if mask.all() else mask
+    known = model_state.available_actions
+    same = mask.all() if known is None else np.array_equal(known, mask)
+    if same:
+        return
+    if goes_on:
+        before = mask.shape[1] if known is None else known.sum(axis=1)
+        row = int(np.flatnonzero((mask != (True if known is None else known)).any(axis=1))[0])
+        raise ValueError(
+            f"row {row} has {int(mask[row].sum())} actions in these environments, and had "
+            f"{int(np.broadcast_to(before, len(mask))[row])} or others before: announce it with "
+            "state.model.set_available_actions(mask) before the rollout goes on"
+        )
+    model_state.set_available_actions(mask)
 
 
 def _join(state, new):

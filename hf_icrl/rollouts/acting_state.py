@@ -13,7 +13,7 @@ STATE_FILE = "rollout_state.safetensors"
 _FORMAT = 1
 _ARRAYS = ("row_ids", "episodes_begun", "rewards", "dones", "ahead_counts", "ahead_rewards", "ahead_dones")
 # What a step may have beside its reward and its end.
-OPTIONAL = ("observations", "actions", "regrets")
+OPTIONAL = ("observations", "actions", "entropies", "regrets")
 _RECORDED = tuple(f"ahead_{name}" for name in OPTIONAL)
 
 
@@ -27,11 +27,10 @@ class ActingState:
         episodes_begun (`np.ndarray` of shape (rows,)).
         envs: the environments that the rows stand in; None once it was loaded from disk.
         observations: what the environments show now.
-        available (`np.ndarray` of bool, shape (rows, actions), *optional*): which actions they have now, if not all.
         rewards, dones (`np.ndarray` of shape (rows,)): of the newest step; None before the first.
         ahead_*: the steps that rows have made beyond the last counted episode, left-aligned and padded to the row
-            that is farthest ahead: rewards and dones (rows, K), observations and actions if they are recorded, and
-            regrets if the environments tell them;
+            that is farthest ahead: rewards and dones (rows, K), observations, actions and entropies if they are
+            recorded, and regrets if the environments tell them;
             `ahead_counts` (rows,) says how many are real. Empty (K = 0) when all episodes are equally long.
     """
 
@@ -41,7 +40,6 @@ class ActingState:
     episodes_begun: np.ndarray
     envs: object = None
     observations: np.ndarray | None = None
-    available: np.ndarray | None = None
     rewards: np.ndarray | None = None
     dones: np.ndarray | None = None
     ahead_counts: np.ndarray = field(default=None)
@@ -49,6 +47,7 @@ class ActingState:
     ahead_dones: np.ndarray = field(default=None)
     ahead_observations: np.ndarray | None = None
     ahead_actions: np.ndarray | None = None
+    ahead_entropies: np.ndarray | None = None
     ahead_regrets: np.ndarray | None = None
 
     def __post_init__(self):

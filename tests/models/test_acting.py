@@ -48,13 +48,14 @@ def test_only_available_actions_are_drawn_and_by_their_odds(make_model, make_his
     mask[:, [0, number - 2]] = True
     mask[0] = [False] * (number - 1) + [True]
 
-    def act(**options):
-        return model.act(model.init_rollout(rows, seed=5, temperature=temperature), shown, **options)
+    def act(mask=None):
+        state = model.init_rollout(rows, seed=5, temperature=temperature, available_actions=mask)
+        return model.act(state, shown)
 
-    drawn = act(available=mask)
+    drawn = act(mask)
     assert drawn[0] == number - 1
     assert set(drawn[1:]) <= {0, number - 2}
-    np.testing.assert_array_equal(act(available=np.ones((rows, number), np.int8)), act())
+    np.testing.assert_array_equal(act(np.ones((rows, number), np.int8)), act())
     if temperature:
         free = act()
         odds = np.mean(free == 0) / np.mean((free == 0) | (free == number - 2))
@@ -66,7 +67,7 @@ def test_only_available_actions_are_drawn_and_by_their_odds(make_model, make_his
 @pytest.mark.parametrize(
     ("action", "available", "message"),
     [
-        ("discrete", [[True]], r"available has shape \(1, 1\), expected \(1, "),
+        ("discrete", [[True]], "available_actions has 1 actions, but there are 5"),
         ("discrete", None, "row 0 has no available action"),
         ("box", [[True]], "available actions are of Discrete spaces"),
     ],
@@ -75,10 +76,12 @@ def test_availability_that_cannot_be_is_refused(make_model, make_history, action
     model = make_model(action=action)
     if available is None:
         available = np.zeros((1, model.action_space.sizes[0]))
+    with pytest.raises(ValueError, match=message):
+        model.init_rollout(1, available_actions=available)
     state = model.init_rollout(1)
     with pytest.raises(ValueError, match=message):
-        model.act(state, make_history(model, rows=1, steps=1)["observations"][:, 0], available=available)
-    assert state.steps[0] == 0
+        state.set_available_actions(available)
+    assert state.available_actions is None
 
 
 @pytest.mark.parametrize("keep", [0, 1, 4, 7])
