@@ -4,7 +4,7 @@ import os
 import time
 
 from hf_icrl.rollouts.acting import rollout
-from hf_icrl.rollouts.reporting import report_of, row_ids_of
+from hf_icrl.rollouts.reporting import RECORDED, report_of, row_ids_of
 from hf_icrl.rollouts.which_tasks import resolve
 
 
@@ -21,6 +21,7 @@ def evaluate(
     overflow=None,
     refill_keep=None,
     evaluation_set="held_out",
+    reference=None,
     dataset=None,
     command=None,
     progress=False,
@@ -43,6 +44,8 @@ def evaluate(
         temperature, overflow, refill_keep (*optional*): override the model's config.
         evaluation_set (`str`): "held_out", "validation" or "train": which tasks these are, for the report. For given
             tasks "held_out" is the caller's word, checked against the files beside the model wherever they are.
+        reference (`SourceReference`, *optional*): what the source of its histories reaches on these tasks, from
+            `hf_icrl.sources.reference.source_reference`; the report then compares the model with it.
         dataset (`str`, *optional*): what the model was trained on, for the report: a folder or a Hub id.
         command (`str`, *optional*): the command line that reproduces the report.
         progress (`bool`): show a progress bar if there is a terminal.
@@ -75,7 +78,7 @@ def evaluate(
             episodes,
             seed=seed,
             row_ids=row_ids,
-            record=("actions",),
+            record=RECORDED,
             progress=progress,
             **drawing,
         )
@@ -99,6 +102,7 @@ def evaluate(
             "wall_clock_seconds": round(seconds, 3),
             "command": command,
         },
+        reference=reference,
     )
 
 

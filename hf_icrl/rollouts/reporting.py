@@ -3,6 +3,7 @@
 import numpy as np
 
 from hf_icrl.rollouts.acting import environment_seed
+from hf_icrl.rollouts.exploration import exploration_values
 from hf_icrl.rollouts.metrics import (
     episodes_to_fraction,
     last_mean,
@@ -13,8 +14,11 @@ from hf_icrl.rollouts.metrics import (
 )
 from hf_icrl.rollouts.replay import Replay
 from hf_icrl.rollouts.report import Report
+from hf_icrl.rollouts.source_marks import source_values, success_values
 from hf_icrl.versions import versions
 
+# What `rollout` must record for a report.
+RECORDED = ("actions", "entropies")
 # Distinct for every list of tasks that fits into memory.
 _ROWS_PER_SEED = 2**31
 
@@ -24,12 +28,26 @@ def row_ids_of(num_tasks, seeds, first=0):
     return first + (np.arange(seeds)[:, None] * _ROWS_PER_SEED + np.arange(num_tasks)).ravel()
 
 
-def report_of(result, *, model, family, tasks, seeds, seed, row_ids, last_episodes, drawing, evaluation_set, more):
+def report_of(
+    result,
+    *,
+    model,
+    family,
+    tasks,
+    seeds,
+    seed,
+    row_ids,
+    last_episodes,
+    drawing,
+    evaluation_set,
+    more,
+    reference=None,
+):
     """The report of one set of tasks.
 
     Args:
         result (`Rollout`): what the model did, row by row: all tasks with the first seed, then with the second, ...; its
-            history holds the actions.
+            history holds what `RECORDED` names.
         model, family, tasks: the model, the task family, and the list of task dicts.
         seeds (`int`): rows of each task.
         seed (`int`), row_ids (`np.ndarray`, shape (rows,)): what the rows' random numbers were keyed by.
@@ -37,6 +55,7 @@ def report_of(result, *, model, family, tasks, seeds, seed, row_ids, last_episod
         drawing (`dict`): "temperature", "overflow" and "refill_keep", as given; None is the model's own.
         evaluation_set (`str`): which tasks these are.
         more (`dict`): further values of the report, "dataset" and "command" among them.
+        reference (`SourceReference`, *optional*): what the source of the model's histories reached on these tasks.
 
     Returns:
         [`Report`]
@@ -75,10 +94,21 @@ def report_of(result, *, model, family, tasks, seeds, seed, row_ids, last_episod
         **{name: own[name] if value is None else value for name, value in drawing.items()},
         "model": model_path(model),
         "versions": versions(),
+        **success_values(returns, oracle, last_episodes),
+        **exploration_values(family, tasks, seeds, result.history, result.lengths),
         **more,
     }
-    if result.regrets is not None:
-        regrets = result.regrets.reshape(seeds, len(tasks), -1)
+    regrets = None if result.regrets is None else result.regrets.reshape(seeds, len(tasks), -1)
+    values |= source_values(
+        reference,
+        returns=returns,
+        regrets=regrets,
+        oracle=oracle,
+        random=random,
+        last_episodes=last_episodes,
+        seed=seed,
+    )
+    if regrets is not None:
         values["regret"], curve, interval = regret_summary(regrets, seed=seed)
         values["regret_curve"] = curve.round(6).tolist()
         values["regret_curve_ci95"] = None if interval is None else interval.round(6).tolist()

@@ -26,7 +26,9 @@ from hf_icrl.rollouts import Report
 from hf_icrl.rollouts.replay import encode_mp4
 from hf_icrl.rollouts.report import REQUIRED
 from hf_icrl.rollouts.reporting import median_task
-from hf_icrl.tasks import validation_split
+from hf_icrl.sources import make_source
+from hf_icrl.sources.reference import source_reference
+from hf_icrl.tasks import task_family, validation_split
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,57 @@ def test_the_report_says_what_was_measured(report, model, family):
     # The report is what plain rollouts with the documented row ids give.
     alone = rollout(model, family.make_vec([report["tasks"][2]]), 6, seed=1, row_ids=[1 * 2**31 + 2])
     np.testing.assert_array_equal(alone.returns[0], per_seed[1, 2])
+
+
+def test_the_report_says_what_was_tried(report, model, family):
+    rows = [seed * 2**31 + task for seed in range(3) for task in range(4)]
+    envs = family.make_vec(report["tasks"] * 3)
+    history = rollout(model, envs, 6, seed=1, row_ids=rows, record=True).history
+    different = [len(set(actions.tolist())) for actions in history["actions"]]
+    assert report["distinct_actions"] == pytest.approx(np.mean(different))
+    np.testing.assert_allclose(report["distinct_actions_per_task"], np.reshape(different, (3, 4)).mean(axis=0))
+    assert report["tried_share"]["all"][-1] == pytest.approx(np.mean(different) / 5)
+    assert len(report["tried_share"]["all"]) == len(report["entropy_curve"]) == 6
+    assert report["entropy"] == pytest.approx(history["entropies"].mean())
+    assert 0 < report["entropy"] < np.log(5)
+    assert "success" not in report.values  # the goal pays on every step
+    assert "source" not in report.values
+    row = next(line for line in report.table().splitlines() if line.startswith("distinct actions tried"))
+    assert row.endswith(f" {np.mean(different):.1f}  of 5")
+
+
+def test_the_report_compares_a_bandit_model_with_its_source(make_model):
+    family = task_family("bernoulli_bandit", num_arms=6, horizon=15)
+    tasks = family.sample(8, min_arms=3)
+    model = make_model({"type": "Discrete", "n": 1}, {"type": "Discrete", "n": 6}, token_layout="fused")
+    reference = source_reference(make_source("thompson"), family, tasks, episodes=2, repeats=20)
+    options = {"episodes": 2, "seeds": 3, "evaluation_set": "train"}
+    with_source = evaluate(model, family, tasks, reference=reference, **options)
+    without = evaluate(model, family, tasks, **options)
+    assert with_source.values == {
+        **without.values,
+        "wall_clock_seconds": with_source["wall_clock_seconds"],
+        **{name: with_source[name] for name in ("source", "source_return", "source_regret", "source_regret_curve")},
+        "regret_normalized": with_source["regret_normalized"],
+    }
+    random = 2 * np.subtract(with_source["oracle_return"], with_source["random_return"]).mean()
+    expected = (random - with_source["regret"]["mean"]) / (random - np.mean(with_source["source_regret"]))
+    assert with_source["regret_normalized"]["mean"] == pytest.approx(expected)
+    row = next(line for line in with_source.table().splitlines() if line.startswith("normalised regret, source"))
+    assert f"{expected:.3f}  0 is random, 1 is the source; 95 % interval" in row
+    assert "regret, source" not in without.table()
+    assert with_source.curve() != without.curve()  # one more line
+    assert with_source["available_actions"] == np.mean([len(task["means"]) for task in tasks])
+
+
+def test_episodes_that_succeed_or_fail_are_reported_as_such(make_model):
+    family = task_family("dark_room", size=3, horizon=4, terminate_on_goal=True)
+    model = make_model({"type": "Discrete", "n": 9}, {"type": "Discrete", "n": 5})
+    report = evaluate(model, family, family.tasks(), episodes=5, seeds=4, last_episodes=3, evaluation_set="train")
+    returns = np.array(report["returns_per_seed"])
+    assert report["success"] == pytest.approx(returns[..., 2:].mean())
+    assert report["success_curve"] == returns.mean(axis=(0, 1)).round(6).tolist()
+    assert f"{100 * report['success']:.1f} %" in report.table()
 
 
 def test_more_seeds_do_not_change_the_first_ones(report, model, family):
