@@ -6,6 +6,11 @@
 The environment, the held-out split and the settings come from the recipe.yaml in the model's folder. As that says,
 the report (report.json, learning_curve.png, replay.mp4) and the model card README.md go into the model's folder; with
 any other setting, --output_dir says where the other report goes, so that the model's own stays.
+
+A recipe may list published evaluation sets of its environment, `evaluate.sets: [train, num_50]`; all are then rolled out
+in one batch, and each has a report in evaluations/<set>/. Beside them are evaluation_sets.json and the pictures sets.png,
+regret.png (bandits) and success.png (episodes that succeed or fail). A list may also name the recipe's own tasks: held_out,
+validation or train. Sets with another number of actions than the model can act with are left out.
 """
 
 import sys
@@ -16,6 +21,9 @@ from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
 from hf_icrl.histories.info import INFO_FILENAME
 from hf_icrl.model_folder import recipe_of, record_of
+
+# The keys of the section evaluate that `evaluate` and `evaluate_sets` take as they are.
+_OPTIONS = ("episodes", "seeds", "seed", "last_episodes", "temperature", "overflow", "refill_keep")
 
 TAKES_OVERRIDES = True
 USAGE = "--model PATH_OR_ID [--config RECIPE] [--output_dir DIR] [--section.key VALUE ...]"
@@ -47,18 +55,21 @@ def run(args):
             "--config, or --environment.family and what goes with it"
         )
     recipe.check()
-    report = evaluate_model(recipe, args.model, Path(args.output_dir or args.model), args.command)
-    say(report.table())
-    say(f"wrote the report to {args.output_dir or args.model}")
+    folder = Path(args.output_dir or args.model)
+    evaluation = evaluate_model(recipe, args.model, folder, args.command)
+    say(evaluation.table())
+    say(f"wrote the report{'s' * isinstance(evaluation, dict)} to {folder}")
 
 
 def evaluate_model(recipe, model_path, output_dir, command, note=None):
-    """Evaluate as the recipe says and write the report into `output_dir`; returns the `Report`.
+    """Evaluate as the recipe says and write the report, or those of all sets, into `output_dir`.
 
-    The model's card is written too if `output_dir` is the model's folder. `note` is a sentence that report and card
-    then carry.
+    The model's card is written too if `output_dir` is the model's folder. `note` is a sentence that reports and card then
+    carry.
+
+    Returns:
+        [`Report`] or, if the recipe names sets, [`SetReports`].
     """
-    from hf_icrl import evaluate
     from hf_icrl.files import check_writable
     from hf_icrl.model_cards import check_model_card_place, write_model_card
 
@@ -67,41 +78,91 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
     name = section.evaluation_set
     if name not in tasks:
         raise UsageError(f"evaluate.evaluation_set is {name!r}; it must be one of {', '.join(tasks)}")
-    if not tasks[name]:
+    if not tasks[name] and not section.sets:
         raise ValueError(f"the recipe has no {name} tasks (environment.{name} is 0)")
+    sets = _sets_of(section, family, tasks)
     is_model_folder = Path(model_path).resolve() == output_dir.resolve()
     model = _load(model_path)
     check_writable(output_dir)
     if is_model_folder:
         check_model_card_place(output_dir)
-    steps = len(tasks[name]) * section.seeds * section.episodes * family.horizon
-    say(
-        f"{len(tasks[name])} {name.replace('_', '-')} tasks x {section.seeds} "
-        f"seed{'s' * (section.seeds != 1)}, {section.episodes} episode{'s' * (section.episodes != 1)} in one context: at most {steps:,} environment steps"
-    )
     dataset = Path(model_path).parent / "dataset"
-    report = evaluate(
-        model,
-        family,
-        tasks[name],
-        episodes=section.episodes,
-        seeds=section.seeds,
-        seed=section.seed,
-        last_episodes=section.last_episodes,
-        temperature=section.temperature,
-        overflow=section.overflow,
-        refill_keep=section.refill_keep,
-        evaluation_set=name,
-        dataset=str(dataset) if (dataset / INFO_FILENAME).is_file() else None,
-        command=command,
-        progress=True,
-    )
-    if note:
-        report.values["note"] = note
-    report.save(output_dir)
+    options = {
+        **{key: getattr(section, key) for key in _OPTIONS},
+        "dataset": str(dataset) if (dataset / INFO_FILENAME).is_file() else None,
+        "command": command,
+        "progress": True,
+    }
+    run = _evaluate_sets if section.sets else _evaluate
+    evaluation, report = run(recipe, model, sets, options)
+    for one in evaluation.values() if section.sets else [report]:
+        if note:
+            one.values["note"] = note
+    evaluation.save(output_dir)
+    if section.sets and report is not None:
+        report.save(output_dir)
     if is_model_folder:
         write_model_card(output_dir, report=report, recipe=recipe.to_dict(), dataset_info=record_of(model_path))
-    return report
+    return evaluation
+
+
+def _sets_of(section, family, tasks):
+    """What is evaluated: set name -> (family, tasks), the recipe's own evaluation set last and in full, if it has tasks."""
+    sets = {}
+    for name in section.sets:
+        # The recipe's own tasks, unless a published set is called so.
+        if name in tasks and name not in family.evaluation_sets:
+            if not tasks[name]:
+                raise ValueError(f"evaluate.sets names {name!r}, but the recipe has no {name} tasks")
+            sets[name] = family, tasks[name][: section.tasks_per_set]
+        else:
+            sets[name] = family.evaluation_set(
+                name,
+                num=section.tasks_per_set,
+                seed=section.seed,
+                train=tasks["train"],
+                held_out=tasks["held_out"],
+            )
+    if tasks[section.evaluation_set]:
+        sets[section.evaluation_set] = family, tasks[section.evaluation_set]
+    return sets
+
+
+def _evaluate(recipe, model, sets, options):
+    """`(report, report)` of the one set."""
+    from hf_icrl import evaluate
+    from hf_icrl.cli.references import source_references
+
+    ((name, (family, tasks)),) = sets.items()
+    _say_size(f"{len(tasks)} {name.replace('_', '-')} tasks", sets, options)
+    reference = source_references(recipe, sets).get(name)
+    report = evaluate(model, family, tasks, evaluation_set=name, reference=reference, **options)
+    return report, report
+
+
+def _evaluate_sets(recipe, model, sets, options):
+    """`(reports of all sets, the one of the recipe's own evaluation set or None)`."""
+    from hf_icrl import evaluate_sets
+    from hf_icrl.cli.references import source_references
+    from hf_icrl.rollouts.evaluation_sets import runnable_sets
+
+    runnable, skipped = runnable_sets(sets, model.config)
+    for name, reason in skipped.items():
+        say(f"skipped {name}: {reason}")
+    num_tasks = sum(len(tasks) for _, tasks in runnable.values())
+    _say_size(f"{len(runnable)} evaluation sets, {num_tasks} tasks in all", runnable, options)
+    reports = evaluate_sets(model, sets, references=source_references(recipe, runnable), **options)
+    return reports, reports.get(recipe.evaluate.evaluation_set)
+
+
+def _say_size(what, sets, options):
+    """How much there is to do, before it is done."""
+    seeds, episodes = options["seeds"], options["episodes"]
+    steps = sum(len(tasks) * family.horizon for family, tasks in sets.values()) * seeds * episodes
+    say(
+        f"{what} x {seeds} seed{'s' * (seeds != 1)}, {episodes} episode{'s' * (episodes != 1)} in one context: at most "
+        f"{steps:,} environment steps"
+    )
 
 
 def _check_is_a_model(folder):

@@ -72,6 +72,8 @@ class EvaluateSection:
     temperature: float | None = None
     overflow: str | None = None
     refill_keep: int | None = None
+    sets: list = field(default_factory=list)  # names of TaskFamily.evaluation_sets, or of the recipe's own tasks
+    tasks_per_set: int = 100  # of those that are drawn, at most of others; `seed` says which
 
 
 SECTIONS = ("environment", "collect", "mixture", "model", "train", "evaluate")
@@ -81,6 +83,8 @@ _DATACLASSES = {
     "mixture": MixtureSection,
     "evaluate": EvaluateSection,
 }
+# What the section environment divides tasks into.
+_OWN_SETS = ("train", "validation", "held_out")
 _PART_KEYS = ("name", "weight", "recipe", "environment", "collect")
 METHODS = {
     "algorithm_distillation": ("AlgorithmDistillationConfig", "AlgorithmDistillationModel"),
@@ -223,6 +227,20 @@ class Recipe:
             self.model_classes()
         if "train" in self.values:
             self.training_arguments_class()
+        if "environment" in self.values and "evaluate" in self.values:
+            self._check_sets()
+
+    def _check_sets(self):
+        """Refuse names of evaluation sets that the environment does not have."""
+        from hf_icrl.tasks import task_family
+
+        names = [name for name in self.evaluate.sets if name not in _OWN_SETS]
+        family = task_family(self.environment.family, **self.environment.kwargs) if names else None
+        for name in names:
+            try:
+                family.check_evaluation_set(str(name))
+            except ValueError as error:
+                raise UsageError(f"{self.origin}: evaluate.sets: {error}") from error
 
     def parts(self):
         """What histories are collected: `[(name, weight, recipe of the sections environment and collect), ...]`.

@@ -12,8 +12,9 @@ def check_envs(envs, config):
 
     Raises:
         TypeError: `envs` is no vector environment.
-        ValueError: the autoreset mode is not same-step, or a space differs from the model's (with
-            `config.padded_spaces`: a discrete one may be smaller).
+        ValueError: the autoreset mode is not same-step, or a space differs from the model's. (With
+            `config.padded_spaces` a discrete one may be smaller; with `config.reads_action_sets` there may be any number
+            of discrete actions.)
     """
     if not isinstance(envs, VectorEnv):
         what = "a scalar environment" if isinstance(envs, gym.Env) else f"a {type(envs).__name__}"
@@ -31,6 +32,12 @@ def check_envs(envs, config):
         )
     for name in ("observation_space", "action_space"):
         expected, found = getattr(config, name), space_to_spec(getattr(envs, f"single_{name}"))
+        if (
+            name == "action_space"
+            and getattr(config, "reads_action_sets", False)
+            and found["type"] == expected["type"] == "Discrete"
+        ):
+            continue
         if not same_space(expected, found, smaller=config.padded_spaces):
             raise ValueError(
                 f"the model was made for the {name.replace('_', ' ')} {expected}, but the environments have {found}: "

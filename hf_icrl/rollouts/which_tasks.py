@@ -72,8 +72,31 @@ def resolve(family, tasks, evaluation_set, config):
     if evaluation_set == "held_out":
         for origin in origins:
             if origin.is_of(family):
-                _check_held_out(tasks, origin)
+                _check_held_out(tasks, origin, _seen(origin), "Say evaluation_set={side!r}, or choose other tasks")
     return family, list(tasks)
+
+
+def check_sets_held_out(sets, config):
+    """Raise `ValueError` if a set holds tasks that the model was trained on, as far as the files beside it say.
+
+    Args:
+        sets (`dict[str, (TaskFamily, list[dict])]`): those whose names end with "train" may hold such tasks; others, by
+            a name that ends with "validation", those that the model was chosen on.
+        config: the model's config.
+    """
+    claimed = {name: (family, tasks) for name, (family, tasks) in sets.items() if _kind(name) != "train"}
+    for origin in _origins(getattr(config, "_name_or_path", None) or None) if claimed else []:
+        ours = {name: tasks for name, (family, tasks) in claimed.items() if origin.is_of(family)}
+        seen = _seen(origin) if ours else {}
+        for name, tasks in ours.items():
+            sides = ("train",) if _kind(name) == "validation" else ("validation", "train")
+            own = {task: side for task, side in seen.items() if side in sides}
+            advice = f"Let the name of the set {name!r} end with {{side!r}}, or choose other tasks"
+            _check_held_out(tasks, origin, own, advice)
+
+
+def _kind(name):
+    return name.rpartition("_")[2]
 
 
 def _tasks_of(family, origins, evaluation_set, name):
@@ -106,15 +129,19 @@ def _tasks_of(family, origins, evaluation_set, name):
     return family.split()[1]
 
 
-def _check_held_out(tasks, origin):
-    seen = {task_key(task): side for side in ("validation", "train") for task in origin.tasks[side]}
+def _seen(origin):
+    """Keys of the tasks that the model was trained or chosen on -> which of the two."""
+    return {task_key(task): side for side in ("validation", "train") for task in origin.tasks[side]}
+
+
+def _check_held_out(tasks, origin, seen, advice):
     for task in tasks:
         side = seen.get(task_key(task))
         if side is not None:
             what = "trained on it" if side == "train" else "chosen on it"
             raise ValueError(
                 f"the task {task} is not held out: the model may have been {what}, since {origin.where} lists it among "
-                f"the {side} tasks. Say evaluation_set={side!r}, or choose other tasks"
+                f"the {side} tasks. {advice.format(side=side)}"
             )
 
 
