@@ -180,6 +180,7 @@ def _check_is_a_model(folder):
 
 
 def _load(model_path):
+    import torch
     from safetensors import SafetensorError
     from transformers import AutoModel
 
@@ -187,11 +188,12 @@ def _load(model_path):
 
     try:
         with progress_bars(sys.stderr.isatty()):
-            return AutoModel.from_pretrained(str(model_path))
+            model = AutoModel.from_pretrained(str(model_path))
     except SafetensorError as error:
         raise ValueError(
             f"the weights in {model_path} are torn or no safetensors ({error}); fetch or train the model again"
         ) from error
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _recipe_of(args):
