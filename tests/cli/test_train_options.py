@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from tests_support import hf_icrl
 
 CONFIG = ("--config", "quickstart_smoke")
@@ -42,19 +41,16 @@ model:
   trunk_config: {hidden_size: 8, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2}
 train: {max_steps: 2, per_device_train_batch_size: 2, eval_episodes: 1, eval_seeds: 1, save_steps: 2}
 """
-SMALL = LARGE.replace("num_arms: 6", "num_arms: 4")
 
 
-@pytest.mark.parametrize(("recipes", "own"), [((LARGE,), 6), ((LARGE, SMALL), [6, 4])])
-def test_models_that_read_action_sets_are_given_them(tmp_path, recipes, own):
-    """Of the larger action space where there are several."""
-    names = [f"recipe_{number}.yaml" for number in range(len(recipes))]
-    for name, text in zip(names, recipes, strict=True):
-        (tmp_path / name).write_text(text)
-    pad = ("--mixture.reconcile", "pad") if len(recipes) > 1 else ()
+def test_models_that_read_action_sets_are_given_them(tmp_path):
+    """Those of each part of a padded mixture, in the larger action space."""
+    (tmp_path / "large.yaml").write_text(LARGE)
+    (tmp_path / "small.yaml").write_text(LARGE.replace("num_arms: 6", "num_arms: 4"))
     for verb in ("collect", "train"):
-        done = hf_icrl(verb, "--config", *names, *pad, "--output_dir", "run", cwd=tmp_path)
+        recipes = ("--config", "large.yaml", "small.yaml", "--mixture.reconcile", "pad")
+        done = hf_icrl(verb, *recipes, "--output_dir", "run", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    manifest = json.loads(next((tmp_path / "run" / "checkpoints").glob("checkpoint-2/*manifest*")).read_text())
-    windows = manifest["run"]["train_dataset"]
-    assert (windows["num_actions"], windows["own_actions"]) == (6, own)
+    manifest = tmp_path / "run" / "checkpoints" / "checkpoint-2" / "checkpoint_manifest.json"
+    windows = json.loads(manifest.read_text())["run"]["train_dataset"]
+    assert (windows["num_actions"], windows["own_actions"]) == (6, [6, 4])
