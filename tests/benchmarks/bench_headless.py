@@ -1,0 +1,321 @@
+"""The table of Headless-AD: methods x evaluation sets, over training seeds, from the small recipes.
+
+    python tests/benchmarks/bench_headless.py --output_dir runs/headless
+    python tests/benchmarks/bench_headless.py --families bernoulli --methods headless "AD, 50" --train_seeds 0 \
+        --steps 500 --output_dir runs/headless_short --data_dir runs/headless_short
+
+Each family has its methods (`METHODS`): Headless-AD, its ablations, and algorithm distillation for each number of actions.
+Every model is trained, then acts on the recipe's validation tasks at each of `--temperatures`; with the best of these,
+and with nothing else chosen, it acts on the evaluation sets. So nothing is chosen on them, the checkpoint included: it is
+the last one.
+
+Everything goes on where it was interrupted, so the same command can be given again, or in parts (`--families`,
+`--methods`, `--train_seeds`; several at once, too, such as one on each core): after each model its method is written into
+`headless_<family>.json`, beside the others that are there, and the picture is drawn. A cell is the mean over training
+seeds with Student's 95 % interval. Bandits: regret, 1 = the source of the histories (Thompson sampling or LinUCB),
+0 = random. Words: the share of the last episodes that reach the goal.
+"""
+
+import argparse
+import hashlib
+import json
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hf_icrl.cli.collect import collect_histories
+from hf_icrl.cli.common import RunFolder, family_of
+from hf_icrl.cli.evaluate import evaluate_model
+from hf_icrl.cli.recipe import Recipe
+from hf_icrl.cli.train import train_model
+from hf_icrl.files import atomic_file
+from hf_icrl.rollouts import Report
+from hf_icrl.rollouts.metrics import seeds_interval
+from hf_icrl.rollouts.set_reports import SETS_FILE
+
+DATA = Path(__file__).parent / "data"
+TEMPERATURES = (0.0, 0.3, 0.5, 0.7, 1.0)
+
+
+@dataclass
+class Method:
+    """A recipe with overrides."""
+
+    recipe: str
+    overrides: str = ""
+
+
+def ablations(recipe, masks):
+    """Headless-AD and what it is without each of its parts; `masks`: whether some tasks lack actions."""
+    methods = {
+        "headless": Method(recipe),
+        "headless, mse": Method(recipe, "--model.action_loss mse"),
+        "headless, normal embeddings": Method(recipe, "--model.action_embedding normal"),
+        "headless, no prompt": Method(recipe, "--model.action_prompt false"),
+    }
+    if masks:
+        methods["headless, zero mask"] = Method(recipe, "--model.loss_mask zero")
+    return methods
+
+
+def per_size(recipe, sizes):
+    """Algorithm distillation for each number of arms: it can act on no other."""
+    larger = '--environment.kwargs.num_arms {k} --evaluate.sets "[num_{k}]"'
+    return {"AD, 20": Method(recipe), **{f"AD, {k}": Method(recipe, larger.format(k=k)) for k in sizes}}
+
+
+def per_words(recipe, words):
+    return Method(recipe, f'--environment.kwargs.words {words} --evaluate.sets "[{words}_train, {words}_test]"')
+
+
+# Family -> name of a method -> what it is.
+METHODS = {
+    "bernoulli": ablations("headless_ad_bernoulli", masks=True) | per_size("ad_bernoulli", (25, 50, 100)),
+    "contextual": ablations("headless_ad_contextual", masks=True) | per_size("ad_contextual", (50, 100)),
+    "words": ablations("headless_ad_words", masks=False)
+    | {
+        "headless, several sets": Method("headless_ad_words_sets"),
+        "headless, noise curriculum": Method("headless_ad_words_noise"),
+        "AD": Method("ad_words"),
+        "AD, permuted": Method("ad_words_permuted"),
+        "AD, test words": per_words("ad_words", "test"),
+        "AD, all words": per_words("ad_words", "all"),
+    },
+}
+# Colours of Okabe and Ito (2008), which colour-blind readers can tell apart; they come round again, hatched.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+HATCHES = (None, "///", "...")
+
+
+def load(method, args, *more):
+    steps = [] if args.steps is None else ["--train.max_steps", str(args.steps)]
+    return Recipe.load(method.recipe, [*shlex.split(method.overrides), *shlex.split(args.overrides), *steps, *more])
+
+
+def run(family, name, method, args):
+    """Collect, train, choose the temperature and evaluate; yields (training seed, what was found) of each model."""
+    recipe = load(method, args)
+    histories = {k: v for k, v in recipe.to_dict().items() if k in ("environment", "collect", "mixture")}
+    key = hashlib.sha256(json.dumps(histories, sort_keys=True).encode()).hexdigest()[:8]
+    dataset = args.output_dir / f"dataset-{family}-{key}"
+    collect_histories(recipe, dataset, None)
+    place = args.output_dir / family / name.replace(", ", "-").replace(" ", "_")
+    for seed in args.train_seeds:
+        folder = RunFolder(place / f"seed-{seed}")
+        seconds = train(load(method, args, "--train.seed", str(seed)), dataset, folder)
+        temperature, tried = choose_temperature(recipe, folder, args.temperatures)
+        chosen = load(method, args, "--evaluate.temperature", str(temperature))
+        output = folder.root / "evaluation"
+        if not is_evaluated(output, temperature):
+            evaluate_model(chosen, folder.model, output, None)
+        sets = {which: figures(Report.from_file(output / "evaluations" / which)) for which in recipe.evaluate.sets}
+        yield seed, {"temperature": temperature, "validation": tried, "train seconds": seconds, "sets": sets}
+
+
+def is_evaluated(output, temperature):
+    """Is there an evaluation, at this temperature?"""
+    path = output / SETS_FILE
+    if not path.is_file():
+        return False
+    sets = json.loads(path.read_text())["sets"].values()
+    return all(found["temperature"] == temperature for found in sets)
+
+
+def train(recipe, dataset, folder):
+    """Train, and return the seconds that it took, those before interruptions not counted."""
+    clock, start = folder.root / "train_seconds.json", time.perf_counter()
+    train_model(recipe, dataset, folder, None)
+    if not clock.is_file():
+        clock.write_text(json.dumps(time.perf_counter() - start))
+    return json.loads(clock.read_text())
+
+
+def choose_temperature(recipe, folder, temperatures):
+    """The temperature at which the model does best on the validation tasks, and what it reached at each."""
+    import torch
+    from transformers import AutoModel
+
+    from hf_icrl import evaluate
+
+    path = folder.root / "temperatures.json"
+    tried = json.loads(path.read_text()) if path.is_file() else {}
+    family, tasks = family_of(recipe)
+    model, section = None, recipe.evaluate
+    for temperature in temperatures:
+        if str(temperature) in tried:
+            continue
+        if model is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            model = AutoModel.from_pretrained(str(folder.model)).to(device)
+        report = evaluate(
+            model,
+            family,
+            tasks["validation"],
+            episodes=section.episodes,
+            # As many rollouts as a set has, so that few validation tasks do not make the choice a matter of chance.
+            seeds=-(-section.tasks_per_set // len(tasks["validation"])),
+            last_episodes=section.last_episodes,
+            seed=section.seed,
+            temperature=temperature,
+            evaluation_set="validation",
+        )
+        # Of the mean return; of a bandit's expected regret, which varies less.
+        tried[str(temperature)] = report.last_return if report.get("regret") is None else -report["regret"]["mean"]
+        path.write_text(json.dumps(tried))
+    best = max(temperatures, key=lambda temperature: tried[str(temperature)])
+    return best, {str(temperature): tried[str(temperature)] for temperature in temperatures}
+
+
+def figures(report):
+    """What is kept of one report."""
+    words = report.get("success") is not None
+    kept = ("distinct_actions", "available_actions", "entropy", "tried_share", "success", "success_curve")
+    normalized = report.get("regret_normalized")
+    curve = report.get("regret_curve")
+    return {
+        "score": report["success"] if words else normalized and normalized["mean"],
+        "tasks interval": None if words or normalized is None else normalized["ci95"],
+        "against source": normalized and normalized["mean"],
+        "regret": None if curve is None else report["regret"]["mean"],
+        # Every tenth pull is enough for a picture.
+        "regret curve": None if curve is None else np.round(curve[9::10], 3).tolist(),
+        "source": float(np.mean(report["source_return" if words else "source_regret"])),
+        "random": float(np.mean(report["random_return"])) if words else random_regret(report),
+        **{name: report.get(name) for name in kept},
+    }
+
+
+def random_regret(report):
+    return float(report["episodes"] * np.subtract(report["oracle_return"], report["random_return"]).mean())
+
+
+def table(results, sets):
+    """Markdown: a row for each method, a column for each set."""
+    rows = [["method", *sets], ["---"] * (1 + len(sets))]
+    for name, method in results.items():
+        rows.append([name, *(cell(method["cells"].get(which)) for which in sets)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cell(told):
+    if told is None or told["mean"] is None:
+        return "-"
+    interval = "" if told["ci95"] is None else " [{:.2f}, {:.2f}]".format(*told["ci95"])
+    return f"{told['mean']:.3f}{interval}"
+
+
+def plot(family, results, sets, path):
+    """Bars in groups, one group for each set, with the interval over training seeds."""
+    from hf_icrl.plots import INK, MUTED, figure_png, new_figure
+
+    figure, axes = new_figure(max(9.6, 1.5 * len(sets) + 3.2), 4.8)
+    figure.subplots_adjust(left=0.06, right=0.76, top=0.88, bottom=0.2)
+    width = 0.86 / len(results)
+    for number, (name, method) in enumerate(results.items()):
+        colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number // len(COLOURS) % len(HATCHES)]
+        told = [(at, method["cells"][which]) for at, which in enumerate(sets) if which in method["cells"]]
+        told = [(at, value) for at, value in told if value["mean"] is not None]
+        places = [at + (number - (len(results) - 1) / 2) * width for at, _ in told]
+        means = [value["mean"] for _, value in told]
+        axes.bar(places, means, 0.92 * width, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3, label=name)
+        errors = [(x, m, v["ci95"][1] - m) for x, m, (_, v) in zip(places, means, told, strict=True) if v["ci95"]]
+        if errors:
+            x, y, error = zip(*errors, strict=True)
+            axes.errorbar(x, y, yerr=error, fmt="none", ecolor=INK, elinewidth=0.9, capsize=1.5)
+    marks = marks_of(family, results, sets)
+    for at, (low, high) in enumerate(marks):
+        for value, style in ((low, (0, (1.5, 2))), (high, (0, (6, 3)))):
+            axes.plot([at - 0.46, at + 0.46], [value, value], color=MUTED, linewidth=1.1, linestyle=style, zorder=3)
+    axes.set_ylim(-0.1, 1.1)
+    axes.set_xticks(range(len(sets)), [which.replace("_", "\n", 1) for which in sets], fontsize=9)
+    what = "success, last episodes" if family == "words" else "normalised regret (1 = source, 0 = random)"
+    axes.set_ylabel(what, color=INK, fontsize=11)
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), labelcolor=INK)
+    title = f"Headless-AD, {family}: dashed the source, dotted random actions; bars with 95 % intervals over seeds"
+    figure.text(0.06, 0.93, title, fontsize=11.5, fontweight="bold", color=INK)
+    with atomic_file(path, "wb") as file:
+        file.write(figure_png(figure))
+
+
+def marks_of(family, results, sets):
+    """(random, source) of each set on the scale of the cells."""
+    marks = []
+    for which in sets:
+        found = next(
+            m["runs"][seed]["sets"][which] for m in results.values() for seed in m["runs"] if which in m["cells"]
+        )
+        marks.append((found["random"], found["source"]) if family == "words" else (0.0, 1.0))
+    return marks
+
+
+def add_cells(method):
+    """Fill in the means over training seeds."""
+    runs = method["runs"].values()
+    names = dict.fromkeys(which for r in runs for which in r["sets"])
+    method["cells"] = {
+        which: seeds_interval([r["sets"][which]["score"] for r in runs if which in r["sets"]]) for which in names
+    }
+    seconds = seeds_interval([r["train seconds"] for r in runs])
+    method["train seconds"] = seconds["mean"]
+
+
+def stored(family, args):
+    """The methods in the family's file: name -> what was found; empty where there is none yet."""
+    path = args.data_dir / f"headless_{family}.json"
+    found = json.loads(path.read_text())["methods"] if path.is_file() else {}
+    return {name: found[name] for name in METHODS[family] if name in found}
+
+
+def publish(family, name, found, args):
+    """Write what was found of one method beside the others, read anew: other processes may add to the file, too."""
+    results = stored(family, args) | {name: found}
+    results = {known: results[known] for known in METHODS[family] if known in results}
+    args.data_dir.mkdir(parents=True, exist_ok=True)
+    content = {"command": shlex.join(["python", *sys.argv]), "family": family, "methods": results}
+    with atomic_file(args.data_dir / f"headless_{family}.json") as file:
+        file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    plot(family, results, sets_of(results), args.data_dir / f"headless_{family}.png")
+
+
+def sets_of(results):
+    """All sets, in the order of the first method's recipe."""
+    return list(dict.fromkeys(which for method in results.values() for which in method["cells"]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--families", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--methods", nargs="+", help="names of METHODS (default: all of each family)")
+    parser.add_argument("--train_seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--temperatures", type=float, nargs="+", default=TEMPERATURES)
+    parser.add_argument("--steps", type=int, help="train.max_steps, instead of the recipes'")
+    parser.add_argument("--overrides", default="", help='of every recipe, such as "--collect.num_proc 4"')
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--data_dir", type=Path, default=DATA, help="where the results and pictures go")
+    args = parser.parse_args()
+    known = {name for family in args.families for name in METHODS[family]}
+    unknown = set(args.methods or ()) - known
+    if unknown:
+        parser.error(f"no method {sorted(unknown)}; there are {', '.join(sorted(known))}")
+    for family in args.families:
+        for name, method in METHODS[family].items():
+            if args.methods and name not in args.methods:
+                continue
+            how = {"recipe": method.recipe, "overrides": method.overrides, "more": args.overrides, "steps": args.steps}
+            found = stored(family, args).get(name, {})
+            # Runs of other settings are no further seeds of these.
+            found = found if found.get("how") == how else {"how": how, "runs": {}}
+            for seed, what in run(family, name, method, args):
+                found["runs"][str(seed)] = what
+                add_cells(found)
+                publish(family, name, found, args)
+        results = stored(family, args)
+        print(f"\n{family}\n\n{table(results, sets_of(results))}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
