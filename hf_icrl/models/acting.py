@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from .configuration_icrl import check_refill_keep, check_temperature
-from .rollout_state import FORMAT, RolloutState, checked_dones, checked_row_ids, new_cache, to_numpy
+from .input_checks import to_numpy
+from .rollout_state import FORMAT, RolloutState, checked_dones, checked_row_ids, new_cache
 from .trunk_rules import sliding_window_of
 
 # Sliding-window rows take a given history in chunks of this many steps.
@@ -121,6 +122,9 @@ class ActingMixin:
         metadata = state_dict.get("metadata")
         if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
             raise ValueError("this is no rollout state of a known format: load what state.state_dict() returned")
+        for name, held in (("available_actions", "action_sets"), ("action_embeddings", "vectors")):
+            if metadata.get(held) and name not in state_dict:
+                raise ValueError(f"the rollout state has no tensor {name!r}: it is not a whole state_dict()")
         state = self.init_rollout(
             metadata["batch_size"],
             seed=int(metadata["seed"]),
@@ -203,6 +207,7 @@ class ActingMixin:
             return
         observations = state.observation_space.checked(to_numpy(observations), "observations", leading)
         actions = state.action_space.checked(to_numpy(actions), "actions", leading)
+        state.check_chosen(rows, actions)
         rewards, dones = state.checked_rewards(rewards, leading), checked_dones(dones, leading)
         pending = rows[(state.steps[rows] > 0) & ~state.outcome_known[rows]]
         if pending.size:
@@ -278,15 +283,14 @@ class ActingMixin:
         told = state.prompts or (before != before[0]).any()
         if self.config.position_embedding != "env_time" and told:
             positions = torch.from_numpy(steps[:, None] // per_step + np.arange(num_steps)).to(self.device)
-        rows = np.arange(state.batch_size) if rows is None else rows
         output = self._forward(state, rows, inputs, attention_mask=mask, position_ids=positions)
         return output.logits[:, -1].float().cpu().numpy()
 
     def _forward(self, state, rows, inputs, attention_mask=None, position_ids=None):
-        inputs = inputs | self._action_inputs(state, rows)
         # Through __call__, so that the hooks of accelerate and FSDP run.
         return self(
             **{name: torch.from_numpy(np.ascontiguousarray(value)).to(self.device) for name, value in inputs.items()},
+            **self._action_inputs(state, rows),
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=state.cache,
@@ -294,7 +298,7 @@ class ActingMixin:
         )
 
     def _action_inputs(self, state, rows):
-        """What `forward` is told about the actions of `rows`, NumPy arrays by name."""
+        """What `forward` is told about the actions of `rows` (all, if None), tensors by name."""
         return {}
 
     @contextlib.contextmanager
@@ -314,7 +318,12 @@ class ActingMixin:
     @contextlib.contextmanager
     def _own_random_numbers(self, state):
         """Dropout draws from torch's global generators: they are set for this step, and then put back."""
-        devices = [self.device.index or 0] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed((state.seed * 1_000_003 + int(state.draws.sum())) % 2**63)
+        on_gpu = self.device.type == "cuda"
+        with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
+            seed = (state.seed * 1_000_003 + int(state.draws.sum())) % 2**63
+            # Not torch.manual_seed, which sets the generators of all devices, those that are not put back too.
+            torch.random.default_generator.manual_seed(seed)
+            if on_gpu:
+                with torch.cuda.device(self.device):
+                    torch.cuda.manual_seed(seed)
             yield

@@ -7,6 +7,7 @@ from huggingface_hub.dataclasses import strict
 
 from .configuration_icrl import ICRLPreTrainedConfig
 from .space_specs import parse_space
+from .trunk_rules import sliding_window_of
 
 
 @strict
@@ -90,14 +91,25 @@ class HeadlessADConfig(ICRLPreTrainedConfig):
                 f"label_smoothing={self.label_smoothing}, but the contrastive loss of Headless-AD has none: leave it out"
             )
 
-    def validate_acting(self):
-        """The context, the overflow policy and the trunk fit each other."""
-        if self.overflow == "slide" and self.action_prompt:
-            raise ValueError(
-                "overflow='slide' would let the prompt of the actions slide out of the context: use "
-                "overflow='refill', or action_prompt=False"
-            )
-        super().validate_acting()
+    @property
+    def num_positions(self):
+        """The positions of one full context; all tokens of the prompt share one of their own."""
+        return super().num_positions + int(self.action_prompt)
+
+    def check_trunk(self, overflow):
+        """Raise `ValueError` if the trunk's attention or positions do not fit this overflow policy and the prompt."""
+        if self.action_prompt:
+            if overflow == "slide":
+                raise ValueError(
+                    "overflow='slide' would let the prompt of the actions slide out of the context: use "
+                    "overflow='refill', or action_prompt=False"
+                )
+            if (window := sliding_window_of(self.trunk_config)) is not None:
+                raise ValueError(
+                    f"the trunk's sliding window of {window} tokens would hide the prompt of the actions from later "
+                    "steps: set trunk_config.sliding_window to null, or use action_prompt=False"
+                )
+        super().check_trunk(overflow)
 
 
 __all__ = ["HeadlessADConfig"]

@@ -145,7 +145,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         for name in kwargs:
             if name not in LIBRARY_KEYS:
                 raise TypeError(f"unknown argument {name!r} of {type(self).__name__}{nearest(name, names)}")
-        self.trunk_config = complete_trunk_config(self.trunk_config, self.tokens_per_step * self.context_length)
+        self.trunk_config = complete_trunk_config(self.trunk_config, self.num_positions)
         if self.hf_icrl_version is None:
             # The package is not imported where this file runs as a checkpoint's own code.
             self.hf_icrl_version = getattr(sys.modules.get("hf_icrl"), "__version__", None)
@@ -158,6 +158,11 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     def tokens_per_step(self):
         """Tokens that one environment step becomes: 1 (fused) or 3 (interleaved)."""
         return 3 if self.token_layout == "interleaved" else 1
+
+    @property
+    def num_positions(self):
+        """The positions of one full context that the trunk must tell apart, in tokens."""
+        return self.tokens_per_step * self.context_length
 
     @property
     def reads_action_sets(self):
@@ -239,7 +244,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         num_tokens = self.tokens_per_step * self.context_length
         check_sliding(sliding_window_of(self.trunk_config), num_tokens, overflow)
         if self.position_embedding != "env_time":
-            check_positions(self.trunk_config, num_tokens, overflow)
+            check_positions(self.trunk_config, self.num_positions, overflow)
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):

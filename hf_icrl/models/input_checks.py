@@ -1,6 +1,7 @@
 """Errors that name the value, for inputs that a model has no vector for. On NumPy arrays, so on the CPU only."""
 
 import numpy as np
+import torch
 
 from .embedding_rules import REWARD_TOLERANCE
 
@@ -49,3 +50,8 @@ def check_reward_values(rewards, values):
             f"the reward {wrong[0]:g} is none of reward_values={values.tolist()}, which are all that the model has a "
             "vector for: add it to reward_values, or use reward_embedding='linear'"
         )
+
+
+def to_numpy(values):
+    """A tensor (on any device), list or array as a NumPy array."""
+    return values.detach().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)

@@ -9,8 +9,8 @@ from .action_heads import UNSUPERVISED
 from .configuration_headless_ad import HeadlessADConfig
 from .contrastive_head import ContrastiveHead
 from .headless_embedding import HeadlessEmbedding
+from .input_checks import to_numpy
 from .modeling_icrl import ICRLModelOutput, ICRLPreTrainedModel
-from .rollout_state import to_numpy
 from .space_specs import parse_space
 
 # Windows bring 63-bit seeds of their own; rollouts have theirs.
@@ -130,6 +130,13 @@ class HeadlessADModel(ICRLPreTrainedModel):
                 f"{'neither' if seeds is None else 'both'} of action_seeds and action_embeddings were given: give one "
                 "of them. Windows bring seeds along with HistoryWindows(..., num_actions=...)"
             )
+        if available is not None and (
+            available.dtype != torch.bool or available.dim() != 2 or len(available) != num_rows or 0 in available.shape
+        ):
+            raise ValueError(
+                f"available_actions are of type {available.dtype} and shape {tuple(available.shape)}, expected bool "
+                f"({num_rows}, actions), true for what is available"
+            )
         if vectors is not None:
             if vectors.dim() != 3 or len(vectors) != num_rows or vectors.shape[2] != self.config.action_dim:
                 raise ValueError(
@@ -144,6 +151,10 @@ class HeadlessADModel(ICRLPreTrainedModel):
             return vectors
         num_actions = self.action_space.sizes[0] if available is None else available.shape[1]
         ids = to_numpy(seeds)
+        if ids.shape != (num_rows,) or ids.dtype.kind not in "iu":
+            raise ValueError(
+                f"action_seeds are of type {ids.dtype} and shape {ids.shape}, expected one integer a row: ({num_rows},)"
+            )
         shared = self.config.action_draw == "batch"
         drawn = self.codes.draw(_WINDOW_SEED, ids[:1] if shared else ids, num_actions)
         return torch.from_numpy(drawn).to(self.device).expand(num_rows, -1, -1)
@@ -248,11 +259,11 @@ class HeadlessADModel(ICRLPreTrainedModel):
             available_actions = to_numpy(available_actions)
             if available_actions.ndim == 2 and available_actions.shape[1]:
                 number = available_actions.shape[1]
-        elif action_embeddings is not None:
-            number = np.shape(action_embeddings)[-2]
         vectors = {"codes": self.codes}
         if action_embeddings is not None:
             given = np.asarray(to_numpy(action_embeddings), np.float32)
+            if available_actions is None and given.ndim >= 2:
+                number = given.shape[-2]
             wanted = (number, self.config.action_dim)
             if (
                 given.ndim not in (2, 3)
@@ -263,6 +274,8 @@ class HeadlessADModel(ICRLPreTrainedModel):
                     f"action_embeddings have shape {given.shape}, expected {wanted} (actions, action_dim) or "
                     f"{(batch_size, *wanted)}"
                 )
+            if not np.isfinite(given).all():
+                raise ValueError("action_embeddings must be finite")
             vectors = {"action_embeddings": np.broadcast_to(given, (batch_size, *wanted)).copy()}
         return self._new_rollout(
             batch_size,
@@ -278,22 +291,12 @@ class HeadlessADModel(ICRLPreTrainedModel):
         )
 
     def _action_sets_of(self, state_dict):
-        number = state_dict["metadata"].get("num_actions") or self.action_space.sizes[0]
-        available = state_dict.get("available_actions")
-        if available is None:
-            available = np.ones((state_dict["metadata"]["batch_size"], number), bool)
-        given = (
-            {}
-            if state_dict["metadata"].get("draws_vectors")
-            else {"action_embeddings": state_dict["action_embeddings"]}
-        )
-        return {"available_actions": available, **given}
+        given = state_dict["metadata"].get("vectors") == "given"
+        vectors = {"action_embeddings": state_dict["action_embeddings"]} if given else {}
+        return super()._action_sets_of(state_dict) | vectors
 
     def _action_inputs(self, state, rows):
-        inputs = {"action_embeddings": state.action_embeddings[rows]}
-        if state.available_actions is not None:
-            inputs["available_actions"] = state.available_actions[rows]
-        return inputs
+        return state.action_tensors(rows, self.device)
 
 
 __all__ = ["HeadlessADModel"]

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from .input_checks import check_reward_values, check_times
+from .input_checks import check_reward_values, check_times, to_numpy
+from .rollout_action_sets import ActionSetsMixin
 from .rollout_cache import RolloutCache
 
 # 2: states of models with position_embedding="env_time" hold the times of their steps. 3: action sets.
@@ -23,7 +24,7 @@ _PER_ROW = (
 )
 
 
-class RolloutState:
+class RolloutState(ActionSetsMixin):
     """The memory of a model that acts in `batch_size` environments at once. Made by `model.init_rollout`.
 
     It is the only place where a rollout lives: the model holds nothing of it. `model.act` and `model.observe` change
@@ -85,20 +86,7 @@ class RolloutState:
         self.last_dones = np.zeros(batch_size, np.int64)
         self.outcome_known = np.zeros(batch_size, bool)
         self.entropies = np.full(batch_size, np.nan)
-        # How vectors are drawn for a row that gets a new id; None: they were given.
-        self.codes = codes
-        # Whether the cache of a row begins with its action set, how many tokens of it are there, and whether they are
-        # those of another set or missing.
-        self.prompts = prompts
-        self.prompt_tokens = np.zeros(batch_size, np.int64)
-        self.prompt_stale = np.full(batch_size, prompts)
-        self.available_actions = None
-        if available_actions is not None:
-            self.available_actions = self.checked_available(available_actions, batch_size)
-            self.available_actions.flags.writeable = False
-        self.action_embeddings = action_embeddings
-        if codes is not None:
-            self.action_embeddings = codes.draw(seed, row_ids, self.action_space.sizes[0])
+        self.begin_action_sets(available_actions, codes, action_embeddings, prompts)
         # The newest W steps of inputs; step t of a row lies at t modulo W.
         window = (batch_size, context_length)
         self.inputs = {
@@ -133,91 +121,10 @@ class RolloutState:
         self.steps[rows] = 0
         self.outcome_known[rows] = False
         self.cache.lengths[rows] = 0
-        self.prompt_tokens[rows] = 0
-        self.prompt_stale[rows] = self.prompts
         if ids is not None:
             self.row_ids[rows] = ids
             self.draws[rows] = 0
-            if self.codes is not None and len(rows):
-                self.action_embeddings[rows] = self.codes.draw(self.seed, ids, self.action_space.sizes[0])
-
-    def set_available_actions(self, mask, rows=None):
-        """From the next step on these rows choose among other actions; what they have seen stays in their context.
-
-        Which actions there are in all, and what stands for each of them, is fixed when the rollout begins. A model with
-        an action prompt reads the new set, and its context again, in one pass before it acts.
-
-        Args:
-            mask: bool (len(rows), actions), at least one a row.
-            rows (*optional*): row indices, or a boolean array (batch_size,); default all.
-
-        Raises:
-            ValueError: no Discrete actions, another number of them than the rollout began with, or an empty set.
-        """
-        rows = np.arange(self.batch_size) if rows is None else self.checked_rows(rows)
-        mask = self.checked_available(mask, len(rows))
-        if self.available_actions is None:
-            if mask.all():
-                return
-            sets = np.ones((self.batch_size, self.action_space.sizes[0]), bool)
-        else:
-            sets = self.available_actions.copy()
-        changed = (sets[rows] != mask).any(axis=1)
-        sets[rows] = mask
-        # Written to by nobody else: a set that changes must be announced here, where the prompt is told.
-        sets.flags.writeable = False
-        self.available_actions = sets
-        if self.prompts:
-            self.prompt_stale[rows[changed]] = True
-
-    def checked_available(self, mask, num_rows):
-        """A mask of available actions as a new bool array (num_rows, actions)."""
-        space, mask = self.action_space, to_numpy(mask)
-        if space.kind != "Discrete":
-            raise ValueError(f"available actions are of Discrete spaces, but the model acts in {space.describe()}")
-        if mask.ndim != 2 or len(mask) != num_rows:
-            raise ValueError(
-                f"available_actions has shape {mask.shape}, expected ({num_rows}, {space.sizes[0]}): a row of true or "
-                "false for each row of the rollout, an entry for each action"
-            )
-        if mask.shape[1] != space.sizes[0]:
-            raise ValueError(
-                f"available_actions has {mask.shape[1]} actions, but there are {space.sizes[0]}: name all actions that "
-                "there will ever be when the rollout begins, and mark as false those that are not there now"
-            )
-        odd = mask[(mask != 0) & (mask != 1)]
-        if odd.size:
-            raise ValueError(f"available_actions must hold true or false, got {odd[0]}")
-        mask = mask.astype(bool)
-        lacking = np.flatnonzero(~mask.any(axis=1))
-        if lacking.size:
-            raise ValueError(f"row {lacking[0]} has no available action: give each row at least one")
-        return mask
-
-    def check_chosen(self, rows, actions):
-        """Raise `ValueError` if one of `actions`, int64 (len(rows), T), is not available to its row."""
-        if self.available_actions is None:
-            return
-        wrong = np.argwhere(~np.take_along_axis(self.available_actions[rows], actions, axis=1))
-        if len(wrong):
-            row, step = wrong[0]
-            raise ValueError(
-                f"the action {actions[row, step]} at step {step} is not available to row {rows[row]}, which has the "
-                f"actions {np.flatnonzero(self.available_actions[rows[row]]).tolist()}: tell it what it had with "
-                "set_available_actions before it is given this history"
-            )
-
-    def prompt_lengths(self, rows):
-        """Tokens of the prompt of these rows, one for each available action: int64 (len(rows),)."""
-        if not self.prompts:
-            return np.zeros(len(rows), np.int64)
-        if self.available_actions is None:
-            return np.full(len(rows), self.action_space.sizes[0])
-        return self.available_actions[rows].sum(axis=1)
-
-    def step_tokens(self):
-        """Tokens of steps in the cache of each row, those of the prompt left out: int64 (rows,)."""
-        return self.cache.lengths - self.prompt_tokens
+        self.restart_action_sets(rows, ids)
 
     def checked_rows(self, rows):
         """Row indices or a boolean array, as an int64 array of indices."""
@@ -361,8 +268,9 @@ class RolloutState:
             "episode_length": self.episode_length,
             "reward_values": None if self.reward_values is None else [float(v) for v in self.reward_values],
             "num_actions": self.action_space.sizes[0] if self.action_space.kind == "Discrete" else None,
+            "action_sets": self.available_actions is not None,
             "prompts": self.prompts,
-            "draws_vectors": self.codes is not None,
+            "vectors": None if self.action_embeddings is None else "drawn" if self.codes is not None else "given",
             "num_layers": len(self.cache.layers),
             "num_slots": self.cache.num_slots,
             "window": self.cache.window,
@@ -389,6 +297,7 @@ class RolloutState:
             self.inputs[name] = fetch(f"inputs.{name}", values)
         for name in self._per_row():
             setattr(self, name, fetch(name, getattr(self, name)))
+        self._tensors = None
         self.cache.lengths = fetch("cache.lengths", self.cache.lengths)
         for i, layer in enumerate(self.cache.layers):
             keys, values = (tensors.get(f"cache.{i}.{name}") for name in ("keys", "values"))
@@ -419,11 +328,6 @@ def checked_row_ids(row_ids, count):
     if row_ids.shape != (count,) or row_ids.dtype.kind not in "iu" or (row_ids < 0).any():
         raise ValueError(f"row_ids must be {count} integers >= 0, got {row_ids!r}")
     return row_ids.astype(np.int64)
-
-
-def to_numpy(values):
-    """A tensor (on any device), list or array as a NumPy array."""
-    return values.detach().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
 
 
 def new_cache(trunk_config, batch_size, context_tokens, window, chunk_tokens):

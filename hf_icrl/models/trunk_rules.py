@@ -27,12 +27,12 @@ _SIZES = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
 _NO_TEXT = {"vocab_size": 1, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 
 
-def complete_trunk_config(trunk, num_tokens):
+def complete_trunk_config(trunk, num_positions):
     """A trunk config, with everything that a dict left unsaid filled in small.
 
     Args:
         trunk (`dict` or `PreTrainedConfig` or `None`): what the user gave. A dict without `model_type` is a Llama.
-        num_tokens (`int`): the tokens of one full context; becomes `max_position_embeddings` where none is given.
+        num_positions (`int`): those of one full context; becomes `max_position_embeddings` where none is given.
 
     Returns:
         `PreTrainedConfig`: the given object itself, or a new one. Defaults are hidden_size 64, 4 layers and 4 heads
@@ -81,7 +81,7 @@ def complete_trunk_config(trunk, num_tokens):
     if isinstance(width, int) and isinstance(heads, int) and heads > 0:
         fill("head_dim", width // heads)
         fill("intermediate_size", 4 * width)
-    fill("max_position_embeddings", num_tokens)
+    fill("max_position_embeddings", num_positions)
     return config_class(**given)
 
 
@@ -114,20 +114,20 @@ def sliding_window_of(trunk):
     )
 
 
-def check_positions(trunk, num_tokens, overflow):
+def check_positions(trunk, num_positions, overflow):
     """Raise `ValueError` if the trunk cannot number the positions that acting will need.
 
     Args:
         trunk (`PreTrainedConfig`): the trunk's config.
-        num_tokens (`int`): the tokens of one full context.
-        overflow (`str`): "refill" needs positions up to `num_tokens`; "slide" needs positions without end, which
+        num_positions (`int`): those of one full context.
+        overflow (`str`): "refill" needs `num_positions`; "slide" needs positions without end, which
             only plain rotary embeddings have.
     """
     limit = getattr(trunk, "max_position_embeddings", None)
-    if limit is not None and limit < num_tokens:
+    if limit is not None and limit < num_positions:
         raise ValueError(
-            f"trunk_config.max_position_embeddings = {limit} is less than the {num_tokens} tokens of one context "
-            "(context_length times the tokens of a step): raise it or shorten context_length"
+            f"trunk_config.max_position_embeddings = {limit} is less than the {num_positions} tokens of one context "
+            "(context_length times the tokens of a step, and one for a prompt): raise it or shorten context_length"
         )
     if overflow == "slide":
         rope = getattr(trunk, "rope_parameters", None)

@@ -180,10 +180,11 @@ def _check_continuation(state, envs, given, record):
 
 def _act(model, envs, num_episodes, state, record, progress):
     if envs is not state.envs:
-        state.leave_environments()
         seeds = [environment_seed(state.seed, i, n) for i, n in zip(state.row_ids, state.episodes_begun, strict=True)]
-        state.observations, infos = envs.reset(seed=seeds)
+        observations, infos = envs.reset(seed=seeds)
         _tell_actions(state, envs, infos, goes_on=bool((state.episodes_begun > 0).any()))
+        state.leave_environments()
+        state.observations = observations
         state.envs = envs
         state.episodes_begun = state.episodes_begun + 1
 
@@ -235,6 +236,11 @@ def _tell_actions(state, envs, infos, goes_on=False):
     if model_state.action_space.kind != "Discrete":
         return
     number, own = model_state.action_space.sizes[0], int(envs.single_action_space.n)
+    if own > number:
+        raise ValueError(
+            f"these environments have {own} actions, the rollout that goes on in them began with {number}: how many "
+            "there will ever be is fixed then, so begin a new rollout, with history= what was seen before"
+        )
     mask = infos.get("action_mask", np.ones((envs.num_envs, own)))
     # A model of padded spaces has more actions than these environments.
     mask = np.pad(np.asarray(mask, bool), [(0, 0), (0, number - own)])
