@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from hf_icrl import AlgorithmDistillationConfig, AlgorithmDistillationModel
+from hf_icrl import (
+    AlgorithmDistillationConfig,
+    AlgorithmDistillationModel,
+    HeadlessADConfig,
+    HeadlessADModel,
+)
 
 SPACES = {
     "discrete": {"type": "Discrete", "n": 12},
@@ -40,20 +45,38 @@ def make_model():
     outputs vary strongly with its inputs (initial weights are large), in eval mode."""
 
     def make(trunk="llama", observation="discrete", action="discrete", seed=0, **config):
-        trunk_config = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.2}
-        trunk_config |= TRUNKS[trunk] if isinstance(trunk, str) else trunk
-        config = {"context_length": 8, "initializer_range": 0.5, **config}
-        config = AlgorithmDistillationConfig(
-            observation_space=SPACES[observation] if isinstance(observation, str) else observation,
-            action_space=ACTIONS[action] if isinstance(action, str) else action,
-            trunk_config=trunk_config,
-            **config,
+        action = ACTIONS[action] if isinstance(action, str) else action
+        return small_model(
+            AlgorithmDistillationConfig, AlgorithmDistillationModel, trunk, observation, action, seed, config
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
-            return AlgorithmDistillationModel(config).eval()
 
     return make
+
+
+@pytest.fixture
+def make_headless():
+    """`make_headless(trunk="llama", observation="discrete", actions=5, seed=0, **config)`: the same of Headless-AD, with
+    vectors of 8 numbers."""
+
+    def make(trunk="llama", observation="discrete", actions=5, seed=0, **config):
+        action, config = {"type": "Discrete", "n": actions}, {"action_dim": 8, **config}
+        return small_model(HeadlessADConfig, HeadlessADModel, trunk, observation, action, seed, config)
+
+    return make
+
+
+def small_model(config_class, model_class, trunk, observation, action, seed, config):
+    trunk_config = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.2}
+    trunk_config |= TRUNKS[trunk] if isinstance(trunk, str) else trunk
+    config = config_class(
+        observation_space=SPACES[observation] if isinstance(observation, str) else observation,
+        action_space=action,
+        trunk_config=trunk_config,
+        **{"context_length": 8, "initializer_range": 0.5, **config},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        return model_class(config).eval()
 
 
 @pytest.fixture
@@ -116,10 +139,11 @@ def to_batch():
 @pytest.fixture
 def reference_logits(to_batch):
     """`reference_logits(model, history, overflow, keep)`: for each step of one history (1, T), the logits of an
-    uncached forward over exactly the steps that design.md 4 says."""
+    uncached forward over exactly the steps that design.md 4 says. With `sets`, bool (T, A), and `vectors`, (A, d), for
+    models that read action sets: each step is computed under its own set."""
 
     @torch.no_grad()
-    def compute(model, history, overflow="refill", keep=None):
+    def compute(model, history, overflow="refill", keep=None, sets=None, vectors=None):
         batch = to_batch(history, times=model.config.embeds_time)
         window = model.config.context_length
         keep = window // 2 if keep is None else keep
@@ -129,6 +153,9 @@ def reference_logits(to_batch):
             if overflow == "refill" and t >= window:
                 start = (window - keep) * ((t - window) // (window - keep) + 1)
             part = {name: value[:, start : t + 1] for name, value in batch.items()}
+            if sets is not None:
+                part["available_actions"] = torch.from_numpy(sets[t : t + 1])
+                part["action_embeddings"] = torch.from_numpy(vectors[None])
             logits.append(model(**part).logits[0, -1])
         return torch.stack(logits).numpy()
 
@@ -140,18 +167,21 @@ def run_cached():
     """`run_cached(model, state, history)`: act through a history; its actions become those that the model draws, in
     place. Gives the logits of every step, (rows, T, outputs)."""
 
-    def run(model, state, history, restarts=None):
-        """`restarts[t]`: the rows that begin a new history at step t."""
+    def run(model, state, history, restarts=None, sets=None):
+        """`restarts[t]`: the rows that begin a new history at step t; `sets[t]`: bool (rows, A), the actions that there
+        are from then on."""
         seen, steps = [], []
-        hook = model.register_forward_hook(lambda module, args, output: seen.append(output.logits[:, -1]))
+        hook = model.register_forward_hook(lambda module, args, output: seen.append(output.logits[:, -1:]))
         try:
             for t in range(history["dones"].shape[1]):
                 if restarts and t in restarts:
                     state.restart(restarts[t])
+                if sets and t in sets:
+                    state.set_available_actions(sets[t])
                 outcome = (history["rewards"][:, t - 1], history["dones"][:, t - 1]) if t else ()
                 history["actions"][:, t] = model.act(state, history["observations"][:, t], *outcome)
                 # The last pass of a step is the one that chooses the action; a refill comes before it.
-                steps.append(seen[-1].numpy())
+                steps.append(seen[-1][:, 0].numpy())
         finally:
             hook.remove()
         return np.stack(steps, axis=1)
