@@ -33,6 +33,7 @@ from hf_icrl.cli.evaluate import evaluate_model
 from hf_icrl.cli.recipe import Recipe
 from hf_icrl.cli.train import train_model
 from hf_icrl.files import atomic_file
+from hf_icrl.quiet import progress_bars
 from hf_icrl.rollouts import Report
 from hf_icrl.rollouts.metrics import seeds_interval
 from hf_icrl.rollouts.set_reports import SETS_FILE
@@ -149,8 +150,9 @@ def choose_temperature(recipe, folder, temperatures):
         if str(temperature) in tried:
             continue
         if model is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            model = AutoModel.from_pretrained(str(folder.model)).to(device)
+            with progress_bars(False):
+                model = AutoModel.from_pretrained(str(folder.model))
+            model.to("cuda" if torch.cuda.is_available() else "cpu")
         report = evaluate(
             model,
             family,
@@ -212,8 +214,9 @@ def plot(family, results, sets, path):
     """Bars in groups, one group for each set, with the interval over training seeds."""
     from hf_icrl.plots import INK, MUTED, figure_png, new_figure
 
-    figure, axes = new_figure(max(9.6, 1.5 * len(sets) + 3.2), 4.8)
-    figure.subplots_adjust(left=0.06, right=0.76, top=0.88, bottom=0.2)
+    inches = max(10.0, 1.3 * len(sets) + 3.1)
+    figure, axes = new_figure(inches, 4.8)
+    figure.subplots_adjust(left=0.75 / inches, right=1 - 2.35 / inches, top=0.88, bottom=0.13)
     width = 0.86 / len(results)
     for number, (name, method) in enumerate(results.items()):
         colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number // len(COLOURS) % len(HATCHES)]
@@ -232,11 +235,11 @@ def plot(family, results, sets, path):
             axes.plot([at - 0.46, at + 0.46], [value, value], color=MUTED, linewidth=1.1, linestyle=style, zorder=3)
     axes.set_ylim(-0.1, 1.1)
     axes.set_xticks(range(len(sets)), [which.replace("_", "\n", 1) for which in sets], fontsize=9)
-    what = "success, last episodes" if family == "words" else "normalised regret (1 = source, 0 = random)"
+    what = "success, last episodes" if family == "words" else "normalised regret"
     axes.set_ylabel(what, color=INK, fontsize=11)
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), labelcolor=INK)
     title = f"Headless-AD, {family}: dashed the source, dotted random actions; bars with 95 % intervals over seeds"
-    figure.text(0.06, 0.93, title, fontsize=11.5, fontweight="bold", color=INK)
+    figure.text(0.75 / inches, 0.93, title, fontsize=11.5, fontweight="bold", color=INK)
     with atomic_file(path, "wb") as file:
         file.write(figure_png(figure))
 
