@@ -24,8 +24,12 @@ class HeadlessADModel(ICRLPreTrainedModel):
     begins with a prompt, the vectors of the available actions; the model predicts a vector, and the most similar one is
     the action. So it acts with action sets of any size, order and meaning.
 
-    The prompt's tokens all stand at position 0 and the steps from position 1 on: actions have no order, and how many
-    there are moves nothing else. (The published code counts positions through the prompt.)
+    The prompt's tokens all stand at position 0 and the steps from position 1 on, so how many actions there are moves
+    nothing else. (The published code counts positions through the prompt.) Numbering the actions otherwise numbers the
+    logits otherwise, exactly, without a prompt, in a trunk of one layer, and as long as the available actions keep
+    their order among themselves (so also beside any number of actions that are not available). In a deeper trunk a
+    token of the prompt sees those before it, and from the second layer on their order makes a difference, which only
+    training teaches the model to pass over.
 
     Args:
         config ([`HeadlessADConfig`]): the config.
@@ -202,7 +206,9 @@ class HeadlessADModel(ICRLPreTrainedModel):
                 raise ValueError(
                     "position_ids are missing: with a cache that holds steps, say where these steps stand"
                 )
-            return (torch.arange(tokens.shape[1], device=device) - prompt[:, None] + first).clamp(min=0)
+            places = torch.arange(tokens.shape[1], device=device) - prompt[:, None] + first
+            # What pads shorter prompts at the end must not stand beyond a table of positions either.
+            return places.clamp(0, first + num_steps * per_step - 1)
         inner = torch.arange(per_step, device=device)
         places = (first + position_ids[..., None] * per_step + inner).flatten(1)
         if prompt is None:

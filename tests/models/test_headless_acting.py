@@ -210,8 +210,9 @@ def test_neighbours_and_actions_that_are_not_there_change_nothing(make_headless,
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("prompt", [True, False])
-def test_a_given_history_is_as_if_acted(make_headless, make_history, run_cached, layout, prompt):
-    model = make_headless(token_layout=layout, action_prompt=prompt)
+@pytest.mark.parametrize("trunk", ["llama", "gpt2"])
+def test_a_given_history_is_as_if_acted(make_headless, make_history, run_cached, trunk, layout, prompt):
+    model = make_headless(trunk, token_layout=layout, action_prompt=prompt)
     history, sets = make_history(model, 3, 30), random_sets(3, 9)
     state = model.init_rollout(3, seed=1, available_actions=sets)
     cached = run_cached(model, state, history)
