@@ -1,0 +1,219 @@
+"""Headless-AD from collected histories to a checkpoint that acts: trainers, resuming, adapters, code that travels."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModel, Trainer, TrainingArguments
+
+import hf_icrl
+from hf_icrl import HeadlessADModel, HistoryWindows, ICRLConfig, ICRLTrainer, rollout, task_family
+from hf_icrl.trainers import last_whole_checkpoint
+
+ARMS, HORIZON = 6, 20
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    """Thompson sampling on bandits of two to six arms."""
+    return hf_icrl.collect(
+        "bernoulli_bandit",
+        "thompson",
+        output_dir=tmp_path_factory.mktemp("bandits") / "dataset",
+        env_kwargs={"num_arms": ARMS, "horizon": HORIZON},
+        population={"num": 30, "min_arms": 2},
+        histories_per_task=2,
+        episodes=1,
+        progress=False,
+    )
+
+
+@pytest.fixture
+def windows(collection):
+    return HistoryWindows(collection.dataset, length=8, num_windows=4 * 6, num_actions=ARMS)
+
+
+@pytest.fixture
+def make_bandit_model(make_headless):
+    return lambda **config: make_headless(
+        "gpt2", {"type": "Discrete", "n": 1}, ARMS, **{"initializer_range": 0.1, **config}
+    )
+
+
+def arguments_of(kind, folder, **more):
+    return kind(
+        output_dir=str(folder),
+        max_steps=6,
+        per_device_train_batch_size=4,
+        learning_rate=1e-2,
+        save_steps=3,
+        logging_steps=1,
+        use_cpu=True,
+        disable_tqdm=True,
+        report_to=[],
+        **more,
+    )
+
+
+@pytest.mark.parametrize("kind", ["plain", "icrl"])
+@pytest.mark.parametrize("draw", ["sequence", "batch"])
+def test_trainers_train_and_resume_with_the_same_bits(make_bandit_model, windows, tmp_path, kind, draw):
+    trainer_class, arguments_class = (Trainer, TrainingArguments) if kind == "plain" else (ICRLTrainer, ICRLConfig)
+    arguments = arguments_of(arguments_class, tmp_path)
+
+    def trainer():
+        return trainer_class(model=make_bandit_model(action_draw=draw).train(), args=arguments, train_dataset=windows)
+
+    whole = trainer()
+    assert any(type(module) is torch.nn.Dropout and module.p > 0 for module in whole.model.modules())
+    start = {name: value.clone() for name, value in whole.model.state_dict().items()}
+    whole.train()
+    after = whole.model.state_dict()
+    assert not [name for name in start if torch.equal(start[name], after[name]) and name.startswith("embedding.l")]
+    assert all(np.isfinite(entry["loss"]) for entry in whole.state.log_history if "loss" in entry)
+    (tmp_path / "checkpoint-6").rename(tmp_path / "finished")
+    resumed = trainer()
+    resumed.train(resume_from_checkpoint=last_whole_checkpoint(str(tmp_path), 1))
+    assert resumed.state.global_step == 6
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, after[name]), name
+
+
+def test_windows_without_action_sets_are_refused_with_what_to_do(make_bandit_model, collection, tmp_path):
+    windows = HistoryWindows(collection.dataset, length=8, num_windows=24)
+    trainer = Trainer(model=make_bandit_model(), args=arguments_of(TrainingArguments, tmp_path), train_dataset=windows)
+    with pytest.raises(ValueError, match=r"HistoryWindows\(\.\.\., num_actions=\.\.\.\)"):
+        trainer.train()
+
+
+def test_a_lora_adapter_trains_reloads_and_acts(make_bandit_model, windows, tmp_path):
+    base = make_bandit_model(initializer_range=0.5).train()
+    base.save_pretrained(tmp_path / "base")
+    lora = LoraConfig(r=4, target_modules=["c_attn"], modules_to_save=["embedding", "head"], fan_in_fan_out=True)
+    model = get_peft_model(base, lora)
+    arguments = arguments_of(ICRLConfig, tmp_path / "run", label_names=["labels"])
+    before = {name: value.clone() for name, value in model.named_parameters() if value.requires_grad}
+    assert any("lora_B" in name for name in before)
+    assert any("head" in name and "modules_to_save" in name for name in before)
+    ICRLTrainer(model=model, args=arguments, train_dataset=windows).train()
+    reached = [name for name in before if any(part in name for part in ("lora_", "lift", "projection", "prompt"))]
+    assert len(reached) == 2 * 2 + 2 + 2 + 1  # two layers; weight and bias of the lift and of the head; the prompt
+    for name in reached:
+        assert not torch.equal(model.get_parameter(name), before[name]), name
+    sets = np.arange(9) < np.array([[9], [2], [5]])
+
+    def act(model):
+        return model.act(model.init_rollout(3, seed=2, available_actions=sets), [0, 0, 0])
+
+    model.save_pretrained(tmp_path / "adapter")
+    loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
+    batch = {name: torch.as_tensor(value)[None] for name, value in windows[0].items()}
+    torch.testing.assert_close(loaded.eval()(**batch).logits, model.eval()(**batch).logits)
+    np.testing.assert_array_equal(act(loaded), act(model))
+
+
+def test_a_loaded_model_is_the_saved_one(make_bandit_model, windows, tmp_path):
+    model = make_bandit_model(
+        action_embedding="normal", action_loss="mse", action_prompt=False, train_temperature=0.5, loss_mask="zero"
+    )
+    model.save_pretrained(tmp_path)
+    batch = {name: torch.as_tensor(value)[None] for name, value in windows[0].items()}
+    for loader in (AutoModel, HeadlessADModel):
+        loaded = loader.from_pretrained(tmp_path)
+        assert type(loaded) is HeadlessADModel
+        assert torch.equal(loaded(**batch).logits, model(**batch).logits)
+        assert torch.equal(loaded(**batch).loss, model(**batch).loss)
+
+
+def test_a_checkpoint_acts_where_hf_icrl_was_never_heard_of(make_bandit_model, make_history, run_cached, tmp_path):
+    model = make_bandit_model(token_layout="interleaved", initializer_range=0.5)
+    model.save_pretrained(tmp_path / "model")
+    sets = np.arange(10) < np.array([[10], [3]])
+    history = make_history(model, rows=2, steps=20)
+    state = model.init_rollout(2, seed=5, available_actions=sets)
+    run_cached(model, state, history, sets={9: ~sets | (np.arange(10) == 0)})
+    np.savez(tmp_path / "history.npz", sets=sets, **history)
+    code = """
+import sys; sys.modules["hf_icrl"] = None
+import json
+import numpy as np
+from transformers import AutoModel
+model = AutoModel.from_pretrained("model", trust_remote_code=True)
+assert type(model).__module__.startswith("transformers_modules."), type(model).__module__
+history = np.load("history.npz")
+sets = history["sets"]
+state, actions = model.init_rollout(2, seed=5, available_actions=sets), []
+for t in range(20):
+    if t == 9:
+        state.set_available_actions(~sets | (np.arange(10) == 0))
+    outcome = (history["rewards"][:, t - 1], history["dones"][:, t - 1]) if t else ()
+    actions.append(model.act(state, history["observations"][:, t], *outcome))
+model.save_pretrained("again")
+print(json.dumps(np.stack(actions, 1).tolist()))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"HF_HOME": str(tmp_path / "hf_home"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(json.loads(done.stdout.strip().splitlines()[-1]), history["actions"])
+    again = {path.name for path in (tmp_path / "again").iterdir()}
+    assert again == {path.name for path in (tmp_path / "model").iterdir()}
+    assert "rollout_action_sets.py" in again
+
+
+def test_it_acts_in_environments_with_more_arms_than_it_was_trained_on(make_bandit_model):
+    family = task_family("bernoulli_bandit", num_arms=15, horizon=12)
+    tasks = family.sample(6, seed=1, min_arms=1, max_arms=15)
+    result = rollout(make_bandit_model(), family.make_vec(tasks), 2, record=True)
+    for task, actions in zip(tasks, result.history["actions"], strict=True):
+        assert actions.max() < len(task["means"])
+    assert max(len(set(actions.tolist())) for actions in result.history["actions"]) > ARMS
+
+
+# ---- Dropout ----
+
+
+def test_acting_without_dropout_is_acting_in_eval_mode_bitwise(make_bandit_model, make_history, run_cached):
+    model, runs = make_bandit_model(initializer_range=0.5), []
+    history = make_history(model, rows=3, steps=20)
+    for training in (False, True):
+        part = {name: values.copy() for name, values in history.items()}
+        logits = run_cached(model.train(training), model.init_rollout(3), part)
+        assert model.training == training
+        runs.append((logits, part["actions"]))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    np.testing.assert_array_equal(runs[0][1], runs[1][1])
+
+
+def test_acting_with_dropout_draws_from_numbers_of_its_own(make_bandit_model, make_history, run_cached):
+    model = make_bandit_model(initializer_range=0.5, act_with_dropout=True)
+    history = make_history(model, rows=3, steps=20)
+
+    def run(seed, model=model):
+        part = {name: values.copy() for name, values in history.items()}
+        return run_cached(model, model.init_rollout(3, seed=seed, temperature=0, action_embeddings=np.eye(6, 8)), part)
+
+    before = torch.random.get_rng_state()
+    logits = run(0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not model.training
+    torch.rand(5)  # what others draw meanwhile changes nothing
+    np.testing.assert_array_equal(run(0), logits)
+    assert np.abs(run(1) - logits).max() > 1e-3
+    still = make_bandit_model(initializer_range=0.5)
+    assert np.abs(run(0, still) - logits).max() > 1e-3
+    np.testing.assert_array_equal(run(0, still), run(1, still))
+    # Two steps of one rollout do not drop the same units: equal inputs give different logits.
+    state, seen = model.init_rollout(3), []
+    model.register_forward_hook(lambda module, args, output: seen.append(output.logits[:, -1:].numpy()))
+    for _ in range(2):
+        model.act(state, [0, 0, 0])
+        state.restart([0, 1, 2])
+    assert np.abs(seen[-1] - seen[1]).max() > 1e-3
