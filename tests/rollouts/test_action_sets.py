@@ -99,23 +99,25 @@ def test_going_on_in_environments_with_other_actions_must_be_announced(headless,
     first = rollout(headless, family.make_vec([{"means": m} for m in means]), 2)
     first.save_state(tmp_path)
     state = load_state(tmp_path, headless)
-    before = {**state.model.state_dict(), "dones": state.dones.copy(), "begun": state.episodes_begun.copy()}
-    with pytest.raises(
-        ValueError, match=r"row 1 has 5 actions in these environments, and had 4 or others before: ann"
-    ):
-        rollout(headless, family.make_vec([{"means": m} for m in more]), 1, state=state)
+    before, dones, begun = state.model.state_dict(), state.dones.copy(), state.episodes_begun.copy()
     larger = task_family("bernoulli_bandit", num_arms=7, horizon=9)
-    with pytest.raises(ValueError, match="these environments have 7 actions, the rollout .* began with 6: how many"):
-        rollout(headless, larger.make_vec([{"means": m} for m in means]), 1, state=state)
-    after = {**state.model.state_dict(), "dones": state.dones, "begun": state.episodes_begun}
-    for name, value in before.items():
-        same = np.array_equal(value, after[name]) if name in ("dones", "begun") else None
-        assert (
-            (torch.equal(value, after[name]) if torch.is_tensor(value) else value == after[name])
-            if same is None
-            else same
-        )
-    assert state.envs is None
+    for envs, message in (
+        (
+            family.make_vec([{"means": m} for m in more]),
+            "row 1 has 5 actions in these .*, and had 4 or others before: ann",
+        ),
+        (
+            larger.make_vec([{"means": m} for m in means]),
+            "environments have 7 actions, the rollout .* began with 6: how",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rollout(headless, envs, 1, state=state)
+        for name, value in state.model.state_dict().items():
+            assert torch.equal(value, before[name]) if torch.is_tensor(value) else value == before[name]
+        np.testing.assert_array_equal(state.dones, dones)
+        np.testing.assert_array_equal(state.episodes_begun, begun)
+        assert state.envs is None
     # Announced, the context is kept, and the new arm is there.
     state.model.set_available_actions(np.arange(6) < np.array([[3], [5]]))
     result = rollout(headless, family.make_vec([{"means": m} for m in more]), 5, state=state, record=True)
