@@ -123,7 +123,8 @@ def _describe_data(args, dataset):
         return {**described, "workers": args.dataloader_num_workers}
     described["rows"] = len(dataset)
     # What says which windows these are (`HistoryWindows`, `MixtureWindows`); the digest would only say "other rows".
-    for name in ("length", "num_windows", "seed", "times", "weighting", "weights", "num_actions", "own_actions"):
+    names = ("length", "num_windows", "seed", "times", "predecessors", "weighting", "weights")
+    for name in (*names, "num_actions", "own_actions"):
         value = getattr(dataset, name, None)
         if isinstance(value, np.ndarray):
             value = value.tolist()

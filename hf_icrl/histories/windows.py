@@ -38,6 +38,7 @@ class HistoryWindows(torch.utils.data.Dataset):
     | `previous_dones` | (L,) int64 | 1 if it ended an episode (terminated or truncated), else 0 |
     | `labels` | (L, ...) | the action taken at t |
     | `episode_times` | (L,) int64 | with `times`: steps taken in the running episode before t |
+    | `previous_observations` | (L, ...) | with `predecessors`: the observation before the previous action |
     | `loss_weights` | (L,) float32 | with `weighting`: how much the loss of this step counts |
     | `available_actions` | (A,) bool | with `num_actions`: which actions the task of the window's history has |
     | `action_seeds` | int64 | with `num_actions`: a seed in [0, 2**63), of this window alone |
@@ -54,6 +55,8 @@ class HistoryWindows(torch.utils.data.Dataset):
         seed (`int`): which windows.
         times (`bool`): give `episode_times`, for models with `position_embedding="env_time"`. A window that begins in
             the middle of an episode knows the true time.
+        predecessors (`bool`): give `previous_observations`, for models with `embed_previous_observation=True`; zeros at a
+            history's true start.
         weighting (`str`, *optional*): give `loss_weights`. `"improvement"`: episodes better than the history's
             episodes before weigh more, by [`~hf_icrl.histories.weighting.improvement_weights`]; the mean over the
             steps of each history is 1. All rewards are read once, at the first window; 4 bytes an episode are held.
@@ -77,6 +80,7 @@ class HistoryWindows(torch.utils.data.Dataset):
         num_windows,
         seed=0,
         times=False,
+        predecessors=False,
         weighting=None,
         num_actions=None,
         own_actions=None,
@@ -86,6 +90,7 @@ class HistoryWindows(torch.utils.data.Dataset):
         self.num_windows = checked_int(num_windows, "num_windows", 1)
         self.seed = checked_int(seed, "seed", 0)
         self.times = bool(times)
+        self.predecessors = bool(predecessors)
         self.weighting = weighting
         if weighting is not None:
             check_names([weighting], WEIGHTINGS, "weighting")
@@ -127,7 +132,8 @@ class HistoryWindows(torch.utils.data.Dataset):
 
     def __getstate__(self):
         # The views hold addresses of this process; a dataset travels as the names of its memory-mapped files.
-        kept = ("dataset", "length", "num_windows", "seed", "times", "weighting", "num_actions", "own_actions")
+        kept = ("dataset", "length", "num_windows", "seed", "times", "predecessors", "weighting")
+        kept += ("num_actions", "own_actions")
         return {name: getattr(self, name) for name in kept} | {"rows": self._index.rows, "steps": self._index.steps}
 
     def __setstate__(self, state):
@@ -210,6 +216,8 @@ class HistoryWindows(torch.utils.data.Dataset):
         extra = {}
         if self.times:
             extra["episode_times"] = _episode_times(dones, time)
+        if self.predecessors:
+            extra["previous_observations"] = gather(self._observations, -1, 0)
         if self.weighting is not None:
             extra["loss_weights"] = self._loss_weights(dones, episode)
         if self.num_actions is not None:

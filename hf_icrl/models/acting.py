@@ -102,6 +102,7 @@ class ActingMixin:
             available_actions=available_actions,
             prompts=prompt_slots > 0,
             **action_vectors,
+            keeps_observations=config.embed_previous_observation,
             episode_length=config.episode_length if config.embeds_time else None,
             reward_values=config.reward_values if config.reward_embedding == "table" else None,
             cache=new_cache(

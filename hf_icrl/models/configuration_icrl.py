@@ -68,6 +68,10 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             do, as long as `observation_space` has room for them.
         observation_grid (`list[int]`, *optional*):
             The shape of the grid that a Discrete observation counts through, `[rows, columns]` (or more dimensions).
+        embed_previous_observation (`bool`, *optional*, defaults to `False`):
+            Put what was observed before the previous action into that action's token, too, so that one token says where
+            it was taken and what it earned: a whole transition. Without it the first layers have to learn to fetch it
+            from the token before. Ours; needs `previous_observations` (`HistoryWindows(..., predecessors=True)`).
         observation_mean, observation_std (`list[float]`, *optional*):
             Normalisation for `"linear"`, one number an entry (flattened) or coordinate. Default for a Box 0 and 1, or
             0 and 255 for an image, whose numbers then lie in [0, 1]; for a coordinate of n values (n - 1) / 2 and
@@ -121,6 +125,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     episode_length: int | None = None
     observation_embedding: Literal["auto", "table", "row_col", "linear", "fourier", "conv"] = "auto"
     observation_grid: list[int] | None = None
+    embed_previous_observation: bool = False
     observation_mean: list[float | int] | None = None
     observation_std: list[float | int] | None = None
     reward_embedding: Literal["linear", "table"] = "linear"

@@ -33,13 +33,14 @@ class HeadlessEmbedding(TrajectoryEmbedding):
         vectors,
         available=None,
         episode_times=None,
+        previous_observations=None,
         with_prompt=True,
     ):
         """Embed.
 
         Args:
-            observations, previous_actions, previous_rewards, previous_dones, episode_times: as in
-                [`TrajectoryEmbedding`]; T may be 0.
+            observations, previous_actions, previous_rewards, previous_dones, episode_times, previous_observations:
+                as in [`TrajectoryEmbedding`]; T may be 0.
             vectors (`torch.Tensor`): float32 (B, A, D).
             available (`torch.Tensor`, *optional*): bool (B, A), the actions in the prompt; default all.
             with_prompt (`bool`): begin with the prompt, if the model has one.
@@ -54,7 +55,9 @@ class HeadlessEmbedding(TrajectoryEmbedding):
         weight = self.lift.weight
         lifted_BTH = self.lift(vectors.gather(1, index).to(weight.dtype))
         action_BTH = torch.where(none_BT[..., None], self.no_action.weight, lifted_BTH)
-        steps_BNH = self.tokens(observations, action_BTH, previous_rewards, previous_dones, episode_times)
+        steps_BNH = self.tokens(
+            observations, action_BTH, previous_rewards, previous_dones, episode_times, previous_observations
+        )
         if not (self.has_prompt and with_prompt):
             return steps_BNH, None
         prompt_BAH = self.lift(vectors.to(weight.dtype)) + self.prompt.weight

@@ -32,6 +32,7 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
         previous_rewards,
         previous_dones,
         episode_times=None,
+        previous_observations=None,
         attention_mask=None,
         position_ids=None,
         past_key_values=None,
@@ -56,6 +57,9 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
             episode_times (`torch.LongTensor` of shape `(batch, steps)`, *optional*):
                 Steps taken in the running episode before each action. Required where `position_embedding` has
                 env_time in it, an error otherwise.
+            previous_observations (`torch.Tensor`, like `observations`, *optional*):
+                What the agent saw before its previous action; not read where `previous_dones` is -1. Required with
+                `embed_previous_observation=True`, an error otherwise.
             attention_mask (`torch.Tensor`, *optional*):
                 `(batch, steps)`, 0 for padding; with a cache `(batch, past + steps)`.
             position_ids (`torch.LongTensor` of shape `(batch, steps)`, *optional*):
@@ -80,8 +84,8 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
                 model has no vector for, or an argument that would not be read.
         """
         steps = (observations, previous_actions, previous_rewards, previous_dones, episode_times)
-        self.check_inputs(*steps, labels)
-        tokens = self.embedding(*steps)
+        self.check_inputs(*steps, labels, previous_observations)
+        tokens = self.embedding(*steps, previous_observations)
         outputs, hidden_states = self.decode(
             tokens, attention_mask, position_ids, past_key_values, use_cache, output_hidden_states, output_attentions
         )

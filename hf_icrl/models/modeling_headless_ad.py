@@ -59,6 +59,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
         action_seeds=None,
         action_embeddings=None,
         episode_times=None,
+        previous_observations=None,
         attention_mask=None,
         position_ids=None,
         past_key_values=None,
@@ -71,8 +72,8 @@ class HeadlessADModel(ICRLPreTrainedModel):
     ):
         r"""
         Args:
-            observations, previous_actions, previous_rewards, previous_dones, episode_times, attention_mask, use_cache,
-            labels, loss_weights, num_items_in_batch:
+            observations, previous_actions, previous_rewards, previous_dones, episode_times, previous_observations,
+            attention_mask, use_cache, labels, loss_weights, num_items_in_batch:
                 As in [`AlgorithmDistillationModel`].
             available_actions (`torch.BoolTensor` of shape `(batch, actions)`, *optional*):
                 Which actions each sequence has; default all.
@@ -97,9 +98,11 @@ class HeadlessADModel(ICRLPreTrainedModel):
         vectors = self._vectors(available_actions, action_seeds, action_embeddings, len(previous_dones))
         steps = (observations, previous_actions, previous_rewards, previous_dones)
         self._check_actions(previous_actions, previous_dones, available_actions, labels, vectors)
-        self.check_inputs(*steps, episode_times, labels)
+        self.check_inputs(*steps, episode_times, labels, previous_observations)
         begins = past_key_values is None or past_key_values.get_seq_length() == 0
-        tokens, prompt = self.embedding(*steps, vectors, available_actions, episode_times, with_prompt=begins)
+        tokens, prompt = self.embedding(
+            *steps, vectors, available_actions, episode_times, previous_observations, with_prompt=begins
+        )
         num_steps = previous_dones.shape[1]
         positions = self._positions(prompt, tokens, num_steps, position_ids, begins)
         mask = self._mask(prompt, tokens, attention_mask, past_key_values, num_steps)

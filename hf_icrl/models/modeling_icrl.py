@@ -185,11 +185,18 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         return True
 
     def check_inputs(
-        self, observations, previous_actions, previous_rewards, previous_dones, episode_times=None, labels=None
+        self,
+        observations,
+        previous_actions,
+        previous_rewards,
+        previous_dones,
+        episode_times=None,
+        labels=None,
+        previous_observations=None,
     ):
         """Raise `ValueError` for values that the tables of the model do not have, instead of an IndexError inside.
 
-        Whether `episode_times` are there is always looked at. Values only on the CPU: elsewhere looking at them would
+        Whether `episode_times` and `previous_observations` are there is always looked at. Values only on the CPU: elsewhere looking at them would
         stop the device, and in a compiled graph break it.
         """
         timed = self.config.embeds_time
@@ -201,11 +208,19 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
                 else "episode_times were given, but position_embedding is 'trunk', which does not read them: make the "
                 "windows with HistoryWindows(..., times=False)"
             )
+        wanted = self.config.embed_previous_observation
+        if wanted != (previous_observations is not None):
+            raise ValueError(
+                f"embed_previous_observation={wanted}, but previous_observations were {'not ' * wanted}given: make the "
+                f"windows with HistoryWindows(..., predecessors={wanted})"
+            )
         if observations.device.type != "cpu" or torch.compiler.is_compiling():
             return
         known = previous_dones >= 0
         if self.observation_space.is_discrete:
             check_integers(observations.numpy(), self.observation_space, "observations")
+            if wanted:
+                check_integers(previous_observations[known].numpy(), self.observation_space, "previous_observations")
         if self.action_space.is_discrete and not self.config.reads_action_sets:
             check_integers(previous_actions[known].numpy(), self.action_space, "previous_actions")
             if labels is not None:

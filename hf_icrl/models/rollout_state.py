@@ -61,6 +61,7 @@ class RolloutState(ActionSetsMixin):
         context_length,
         spaces,
         cache,
+        keeps_observations=False,
         episode_length=None,
         reward_values=None,
         available_actions=None,
@@ -95,6 +96,12 @@ class RolloutState(ActionSetsMixin):
             "previous_rewards": np.zeros(window, np.float32),
             "previous_dones": np.zeros(window, np.int64),
         }
+        # Whether the model reads what was observed before the previous action.
+        self.keeps_observations = keeps_observations
+        if keeps_observations:
+            space = self.observation_space
+            self.last_observations = np.zeros((batch_size, *space.shape), space.dtype)  # at the newest step
+            self.inputs["previous_observations"] = np.zeros((*window, *space.shape), space.dtype)
         if episode_length is not None:
             self.last_times = np.zeros(batch_size, np.int64)  # of the newest step
             self.inputs["episode_times"] = np.zeros(window, np.int64)
@@ -183,6 +190,9 @@ class RolloutState(ActionSetsMixin):
             "previous_rewards": np.where(first, np.float32(0), rewards),
             "previous_dones": np.where(first, -1, dones),
         }
+        if self.keeps_observations:
+            before = np.concatenate([self.last_observations[rows, None], observations[:, :-1]], axis=1)
+            inputs["previous_observations"] = before
         if self.episode_length is not None:
             # Counted from where the episode began: here, or (at a negative index) before these steps.
             index = np.arange(dones.shape[1])
@@ -211,6 +221,8 @@ class RolloutState(ActionSetsMixin):
         slots = (self.steps[rows, None] + np.arange(num_steps - kept, num_steps)) % self.context_length
         for name, values in inputs.items():
             self.inputs[name][rows[:, None], slots] = values[:, num_steps - kept :]
+        if self.keeps_observations:
+            self.last_observations[rows] = inputs["observations"][:, -1]
         if self.episode_length is not None:
             self.last_times[rows] = inputs["episode_times"][:, -1]
         self.steps[rows] += num_steps
@@ -252,7 +264,8 @@ class RolloutState(ActionSetsMixin):
     def _per_row(self):
         times = () if self.episode_length is None else ("last_times",)
         vectors = () if self.action_embeddings is None else ("action_embeddings",)
-        return (*_PER_ROW, *times, *vectors)
+        observations = ("last_observations",) if self.keeps_observations else ()
+        return (*_PER_ROW, *times, *vectors, *observations)
 
     def metadata(self):
         """What stands beside the tensors, fit for JSON."""
@@ -265,6 +278,7 @@ class RolloutState(ActionSetsMixin):
             "overflow": self.overflow,
             "refill_keep": self.refill_keep,
             "context_length": self.context_length,
+            "keeps_observations": self.keeps_observations,
             "episode_length": self.episode_length,
             "reward_values": None if self.reward_values is None else [float(v) for v in self.reward_values],
             "num_actions": self.action_space.sizes[0] if self.action_space.kind == "Discrete" else None,

@@ -51,6 +51,9 @@ class TrajectoryEmbedding(nn.Module):
         self.reward_mean, self.reward_std = float(config.reward_mean), float(config.reward_std)
 
         self.observation = observation_embedding(config, observation)
+        self.previous_observation = (
+            observation_embedding(config, observation) if config.embed_previous_observation else None
+        )
         self.make_action_embedding(config, action, hidden_size)
         self.reward_table = config.reward_embedding == "table"
         if self.reward_table:
@@ -82,7 +85,15 @@ class TrajectoryEmbedding(nn.Module):
             return self.action(previous_actions.masked_fill(none_BT, self.num_actions))
         return torch.where(none_BT[..., None], self.no_action.weight, self.action(previous_actions))
 
-    def forward(self, observations, previous_actions, previous_rewards, previous_dones, episode_times=None):
+    def forward(
+        self,
+        observations,
+        previous_actions,
+        previous_rewards,
+        previous_dones,
+        episode_times=None,
+        previous_observations=None,
+    ):
         """Embed.
 
         Args:
@@ -90,15 +101,26 @@ class TrajectoryEmbedding(nn.Module):
             previous_actions (`torch.Tensor`): (B, T) int64 or (B, T, *shape) float32.
             previous_rewards (`torch.Tensor`): (B, T) float32.
             previous_dones (`torch.Tensor`): (B, T) int64: 1 ended, 0 went on, -1 no predecessor.
-            episode_times (`torch.Tensor`): (B, T) int64, where the config says that they are embedded, and only then.
+            episode_times (`torch.Tensor`), previous_observations (`torch.Tensor`): (B, T) int64, and like `observations`,
+                where the config says that they are embedded, and only then.
 
         Returns:
             `torch.Tensor`: (B, T * P, H).
         """
         action_BTH = self.embed_actions(previous_actions, previous_dones < 0)
-        return self.tokens(observations, action_BTH, previous_rewards, previous_dones, episode_times)
+        return self.tokens(
+            observations, action_BTH, previous_rewards, previous_dones, episode_times, previous_observations
+        )
 
-    def tokens(self, observations, action_BTH, previous_rewards, previous_dones, episode_times=None):
+    def tokens(
+        self,
+        observations,
+        action_BTH,
+        previous_rewards,
+        previous_dones,
+        episode_times=None,
+        previous_observations=None,
+    ):
         """The same with previous actions that are embedded already, (B, T, H)."""
         none_BT = previous_dones < 0
         previous_rewards = previous_rewards.to(torch.float32)
@@ -109,6 +131,9 @@ class TrajectoryEmbedding(nn.Module):
             reward_BTH = self.reward(reward_BT1.to(self.reward.weight.dtype))
         reward_BTH = torch.where(none_BT[..., None], self.no_reward.weight, reward_BTH)
         action_BTH = action_BTH + self.done(previous_dones + 1)
+        if previous_observations is not None:
+            before_BTH = self.previous_observation(previous_observations)
+            action_BTH = action_BTH + before_BTH.masked_fill(none_BT[..., None], 0.0)
         observation_BTH = self.observation(observations)
         if self.interleaved:
             tokens_BTPH = torch.stack([action_BTH, reward_BTH, observation_BTH], dim=2)
