@@ -234,7 +234,7 @@ def plot(family, results, sets, path):
         for value, style in ((low, (0, (1.5, 2))), (high, (0, (6, 3)))):
             axes.plot([at - 0.46, at + 0.46], [value, value], color=MUTED, linewidth=1.1, linestyle=style, zorder=3)
     axes.set_ylim(-0.1, 1.1)
-    axes.set_xticks(range(len(sets)), [which.replace("_", "\n", 1) for which in sets], fontsize=9)
+    axes.set_xticks(range(len(sets)), ["\n".join(which.rsplit("_", 1)) for which in sets], fontsize=9)
     what = "success, last episodes" if family == "words" else "normalised regret"
     axes.set_ylabel(what, color=INK, fontsize=11)
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), labelcolor=INK)
