@@ -19,8 +19,7 @@ class HeadlessEmbedding(TrajectoryEmbedding):
     def make_action_embedding(self, config, action, hidden_size):
         self.lift = nn.Linear(config.action_dim, hidden_size)
         self.no_action = nn.Embedding(1, hidden_size)
-        self.has_prompt = config.action_prompt
-        if self.has_prompt:
+        if config.action_prompt:
             # Tells a token of the prompt from a step in which that action was taken.
             self.prompt = nn.Embedding(1, hidden_size)
 
@@ -34,7 +33,7 @@ class HeadlessEmbedding(TrajectoryEmbedding):
         available=None,
         episode_times=None,
         previous_observations=None,
-        with_prompt=True,
+        prompt_lengths=None,
     ):
         """Embed.
 
@@ -43,12 +42,12 @@ class HeadlessEmbedding(TrajectoryEmbedding):
                 as in [`TrajectoryEmbedding`]; T may be 0.
             vectors (`torch.Tensor`): float32 (B, A, D).
             available (`torch.Tensor`, *optional*): bool (B, A), the actions in the prompt; default all.
-            with_prompt (`bool`): begin with the prompt, if the model has one.
+            prompt_lengths (`torch.Tensor`, *optional*): int64 (B,), how many actions are available; None: no prompt.
 
         Returns:
-            `tuple[torch.Tensor, torch.Tensor | None]`: tokens (B, N, H): the vectors of the available actions in the
-            order of the actions, then the steps, then padding (so that every row is its tokens without gaps, and
-            causal attention alone hides the padding); and the prompts' lengths, int64 (B,), None without.
+            `torch.Tensor`: tokens (B, N, H): the vectors of the available actions in the order of the actions, then the
+            steps, then padding (so that every row is its tokens without gaps, and causal attention alone hides the
+            padding). A tensor alone, because gradient checkpointing hooks into what this returns.
         """
         none_BT = previous_dones < 0
         index = previous_actions.masked_fill(none_BT, 0)[..., None].expand(-1, -1, vectors.shape[-1])
@@ -58,14 +57,12 @@ class HeadlessEmbedding(TrajectoryEmbedding):
         steps_BNH = self.tokens(
             observations, action_BTH, previous_rewards, previous_dones, episode_times, previous_observations
         )
-        if not (self.has_prompt and with_prompt):
-            return steps_BNH, None
+        if prompt_lengths is None:
+            return steps_BNH
         prompt_BAH = self.lift(vectors.to(weight.dtype)) + self.prompt.weight
-        num_rows, num_actions = prompt_BAH.shape[:2]
+        num_actions, lengths = prompt_BAH.shape[1], prompt_lengths
         if available is None or bool(available.all()):
-            lengths = torch.full((num_rows,), num_actions, device=prompt_BAH.device)
-            return torch.cat([prompt_BAH, steps_BNH], dim=1), lengths
-        lengths = available.sum(1)
+            return torch.cat([prompt_BAH, steps_BNH], dim=1)
         # Available actions first, in their own order.
         order = (~available).to(torch.int8).argsort(dim=1, stable=True)
         place = torch.arange(int(lengths.max()) + steps_BNH.shape[1], device=order.device)
@@ -75,4 +72,4 @@ class HeadlessEmbedding(TrajectoryEmbedding):
         source = torch.where(in_prompt, padded, num_actions + step)
         both_BNH = torch.cat([prompt_BAH, steps_BNH], dim=1)
         source = source.clamp(max=both_BNH.shape[1] - 1)
-        return both_BNH.gather(1, source[..., None].expand(-1, -1, both_BNH.shape[-1])), lengths
+        return both_BNH.gather(1, source[..., None].expand(-1, -1, both_BNH.shape[-1]))

@@ -100,9 +100,11 @@ class HeadlessADModel(ICRLPreTrainedModel):
         self._check_actions(previous_actions, previous_dones, available_actions, labels, vectors)
         self.check_inputs(*steps, episode_times, labels, previous_observations)
         begins = past_key_values is None or past_key_values.get_seq_length() == 0
-        tokens, prompt = self.embedding(
-            *steps, vectors, available_actions, episode_times, previous_observations, with_prompt=begins
-        )
+        prompt = None
+        if self.config.action_prompt and begins:
+            everywhere = torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
+            prompt = (everywhere if available_actions is None else available_actions).sum(1)
+        tokens = self.embedding(*steps, vectors, available_actions, episode_times, previous_observations, prompt)
         num_steps = previous_dones.shape[1]
         positions = self._positions(prompt, tokens, num_steps, position_ids, begins)
         mask = self._mask(prompt, tokens, attention_mask, past_key_values, num_steps)

@@ -91,9 +91,13 @@ def test_windows_without_action_sets_are_refused_with_what_to_do(make_bandit_mod
         trainer.train()
 
 
-def test_a_lora_adapter_trains_reloads_and_acts(make_bandit_model, windows, tmp_path):
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_lora_adapter_trains_reloads_and_acts(make_bandit_model, windows, tmp_path, checkpointing):
     base = make_bandit_model(initializer_range=0.5).train()
     base.save_pretrained(tmp_path / "base")
+    if checkpointing:
+        base.gradient_checkpointing_enable()
+        base.enable_input_require_grads()
     lora = LoraConfig(r=4, target_modules=["c_attn"], modules_to_save=["embedding", "head"], fan_in_fan_out=True)
     model = get_peft_model(base, lora)
     arguments = arguments_of(ICRLConfig, tmp_path / "run", label_names=["labels"])
