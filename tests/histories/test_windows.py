@@ -24,7 +24,8 @@ episode_lengths = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12),
 spaces = st.sampled_from(["Discrete", "MultiDiscrete", "Box"])
 
 
-EXTRA = {"times": True, "weighting": "improvement"}
+EXTRA = {"times": True, "predecessors": True, "weighting": "improvement"}
+EXTRA_KEYS = ["episode_times", "previous_observations", "loss_weights"]
 
 
 def weights_by_hand(batch, history):
@@ -55,6 +56,9 @@ def expected(batch, window, length):
             while time < t and not ends[t - time - 1]:
                 time += 1
             rows["episode_times"].append(time)
+        if "previous_observations" in window:
+            before = batch.observations[history, t - 1]
+            rows["previous_observations"].append(before if t else np.zeros_like(before))
         action = batch.actions[history, t]
         rows["observations"].append(batch.observations[history, t])
         rows["labels"].append(action)
@@ -87,7 +91,7 @@ def test_windows_hold_what_a_step_by_step_reading_gives(
     dataset = by_hand.dataset(batch, observation, action, chunks)
     windows = HistoryWindows(dataset, length=length, num_windows=40, seed=1, **extra)
     for window in windows.__getitems__(list(range(40))):
-        assert list(window) == KEYS + (["episode_times", "loss_weights"] if extra else [])
+        assert list(window) == KEYS + (EXTRA_KEYS if extra else [])
         for key, rows in expected(batch, window, length).items():
             if key == "loss_weights":
                 np.testing.assert_allclose(window[key], rows, rtol=1e-4, err_msg=key)
@@ -264,7 +268,7 @@ def test_pickling_keeps_the_windows_and_not_the_data(by_hand, tmp_path):
     by_hand.dataset(by_hand.batch([[50] * 2000])).save_to_disk(tmp_path / "data")
     windows = HistoryWindows(load_from_disk(tmp_path / "data"), length=30, num_windows=64, seed=5, **EXTRA)
     keys = list(windows[9])
-    assert keys == [*KEYS, "episode_times", "loss_weights"]
+    assert keys == [*KEYS, *EXTRA_KEYS]
     pickled = pickle.dumps(windows)
     assert len(pickled) < 20_000  # the data are 2 MB
     again = pickle.loads(pickled)

@@ -111,10 +111,11 @@ def make_history():
 
 @pytest.fixture
 def to_batch():
-    """`to_batch(history, begins=True, times=False)`: the inputs of `forward`, as tensors; `begins`: step 0 has no
-    predecessor; `times`: `episode_times` too, counted step by step."""
+    """`to_batch(history, begins=True, times=False, predecessors=False)`: the inputs of `forward`, as tensors; `begins`:
+    step 0 has no predecessor; `times`: `episode_times` too, counted step by step; `predecessors`:
+    `previous_observations`, too."""
 
-    def convert(history, begins=True, times=False):
+    def convert(history, begins=True, times=False, predecessors=False):
         def shift(values, none):
             first = np.full_like(values[:, :1], none)
             return torch.from_numpy(np.concatenate([first, values[:, :-1]], axis=1))
@@ -126,6 +127,8 @@ def to_batch():
             "previous_rewards": shift(history["rewards"], 0),
             "previous_dones": shift(history["dones"], -1 if begins else 0),
         }
+        if predecessors:
+            batch["previous_observations"] = shift(history["observations"], 0)
         if times:
             batch["episode_times"] = torch.zeros(history["dones"].shape, dtype=torch.int64)
             for row, dones in enumerate(history["dones"]):
@@ -144,7 +147,8 @@ def reference_logits(to_batch):
 
     @torch.no_grad()
     def compute(model, history, overflow="refill", keep=None, sets=None, vectors=None):
-        batch = to_batch(history, times=model.config.embeds_time)
+        config = model.config
+        batch = to_batch(history, times=config.embeds_time, predecessors=config.embed_previous_observation)
         window = model.config.context_length
         keep = window // 2 if keep is None else keep
         logits = []
