@@ -46,6 +46,7 @@ def assert_equal_where_available(cached, expected, sets):
         ("llama", {**ENV_TIME, "position_embedding": "trunk_and_env_time"}),
         ("llama", {"action_loss": "mse", "action_embedding": "normal", "initializer_range": 0.1}),
         ("gpt2", {"observation": "image"}),
+        ("llama", {"embed_previous_observation": True, "initializer_range": 0.35}),
     ],
 )
 def test_acting_equals_an_uncached_forward_whatever_happens_to_sets_and_rows(
