@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from hf_icrl.naming import nearest
+from hf_icrl.naming import nearest, shortened
 
 
 def checked_int(value, what, low):
@@ -14,21 +14,21 @@ def checked_int(value, what, low):
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or number < low:
-        raise ValueError(f"{what} is {value!r}; it must be an integer of at least {low}")
+        raise ValueError(f"{what} is {shortened(value)}; it must be an integer of at least {low}")
     return number
 
 
 def checked_bool(value, what):
     """`value` as a Python bool; numbers and strings are refused (a YAML "no" in quotes is true in Python)."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{what} is {value!r}; it must be true or false")
+        raise ValueError(f"{what} is {shortened(value)}; it must be true or false")
     return bool(value)
 
 
 def checked_number(value, what, low, high):
     """`value` as a float in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ValueError(f"{what} is {value!r}; it must be a number from {low} to {high}")
+        raise ValueError(f"{what} is {shortened(value)}; it must be a number from {low} to {high}")
     return float(value)
 
 
@@ -40,14 +40,18 @@ def checked_range(value, what, low, high, kind=float):
         if isinstance(first, bool) or isinstance(second, bool) or numbers != [first, second]:
             raise ValueError
     except (TypeError, ValueError):
-        raise ValueError(f"{what} is {value!r}; it must be a pair [low, high] of {kind.__name__} values") from None
+        raise ValueError(
+            f"{what} is {shortened(value)}; it must be a pair [low, high] of {kind.__name__} values"
+        ) from None
     if not low <= numbers[0] <= numbers[1] <= high:
-        raise ValueError(f"{what} is {value!r}; it must be a pair [low, high] with {low} <= low <= high <= {high}")
+        raise ValueError(
+            f"{what} is {shortened(value)}; it must be a pair [low, high] with {low} <= low <= high <= {high}"
+        )
     return numbers
 
 
 def checked_choice(value, what, valid):
     """`value`, one of the strings `valid`."""
     if value not in valid:
-        raise ValueError(f"unknown {what} {value!r}: {nearest(value, valid)}")
+        raise ValueError(f"unknown {what} {shortened(value)}: {nearest(value, valid)}")
     return value

@@ -4,6 +4,17 @@ from difflib import get_close_matches
 
 # More valid names than this hide the one that was meant.
 _MANY = 20
+# A value of more characters hides the sentence that it stands in.
+_LONG = 100
+
+
+def shortened(value):
+    """`repr(value)` for a message; of a long one (thousands of tasks) the beginning, and how much there is."""
+    text = repr(value)
+    if len(text) <= _LONG:
+        return text
+    rest = f"{len(value):,} entries" if isinstance(value, list | tuple | dict | set) else f"{len(text):,} characters"
+    return f"{text[: _LONG - 20]}... ({rest})"
 
 
 def nearest(name, valid):
@@ -12,7 +23,7 @@ def nearest(name, valid):
     Example: `nearest("sise", ["size", "goal"])` is `"did you mean 'size'? (valid: goal, size)"`.
     """
     valid = sorted(str(v) for v in valid)
-    close = get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    close = get_close_matches(str(name)[:_LONG], valid, n=1, cutoff=0.5)
     listing = f"valid: {', '.join(valid)}" if valid else "there are no valid names"
     if close and len(valid) > _MANY:
         return f"did you mean {close[0]!r}?"
@@ -23,7 +34,7 @@ def check_names(given, valid, what):
     """Raise `ValueError` naming the first of `given` that is not in `valid`. `what` is e.g. "environment argument"."""
     for name in given:
         if name not in valid:
-            raise ValueError(f"unknown {what} {name!r}: {nearest(name, valid)}")
+            raise ValueError(f"unknown {what} {shortened(name)}: {nearest(name, valid)}")
 
 
 def differences(old, new, prefix=""):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hf_icrl.cli.common import family_of
 from hf_icrl.histories.spaces import space_to_spec, spec_text
-from hf_icrl.naming import differences
+from hf_icrl.naming import differences, shortened
 from hf_icrl.splits import task_key
 
 # What changes no bit of the data or the weights may change from one run to the next.
@@ -145,11 +145,6 @@ def _check_same_collection(recipe, info, dataset_dir):
     for name, there, here in differences(found, expected):
         instead = f" (or add --{name} {there})" if name.startswith("collect.") else ""
         raise ValueError(
-            f"{dataset_dir} was collected with {name} = {_short(there)}, the recipe {recipe.origin} says "
-            f"{_short(here)}; collect again with this recipe, or train with the recipe of the histories{instead}"
+            f"{dataset_dir} was collected with {name} = {shortened(there)}, the recipe {recipe.origin} says "
+            f"{shortened(here)}; collect again with this recipe, or train with the recipe of the histories{instead}"
         )
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 160 else f"{text[:140]}... ({len(value)} entries)"
