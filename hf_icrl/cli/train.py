@@ -68,6 +68,8 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
     config = config_class(observation_space=info["observation_space"], action_space=info["action_space"], **values)
     if "max_steps" not in section:
         raise UsageError(f"{recipe.origin}: train.max_steps is missing: it says how many optimiser steps to train")
+    if config.reads_action_sets:
+        _check_action_sets(parts)
     arguments = recipe.training_arguments_class()(output_dir=str(folder.checkpoints), **section)
     windows = _windows(
         parts,
@@ -87,6 +89,31 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
         eval_family=family if validation else None,
         eval_tasks=validation or None,
     )
+
+
+def _check_action_sets(parts):
+    """Histories that were collected before there was a column for it do not say which actions their tasks lack.
+
+    Raises:
+        ValueError: there is no such column, and a task does lack some.
+    """
+    from hf_icrl.histories.schema import ACTION_SETS
+    from hf_icrl.tasks import task_family
+
+    for part in parts:
+        # Of imported data nobody knows better.
+        if ACTION_SETS in part.dataset.column_names or part.info["family"] is None:
+            continue
+        family, tasks = task_family(part.info["family"], **part.info["env_kwargs"]), part.info["tasks"]["train"]
+        sets = family.available_actions(tasks)
+        if sets is None or sets.all():
+            continue
+        lacking = int((~sets).any(axis=1).argmax())
+        raise ValueError(
+            f"the histories{f' of the part {part.name!r}' if part.name else ''} have no column {ACTION_SETS!r}, but tasks of "
+            f"{family.name!r} lack actions: the task {lacking} has {int(sets[lacking].sum())} of {sets.shape[1]}. A model that "
+            "reads action sets would take the others for there: they are of an earlier version; collect them again"
+        )
 
 
 def _windows(parts, num_actions, **options):

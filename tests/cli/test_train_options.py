@@ -1,8 +1,17 @@
 """What the model and the loss of a recipe ask of the training windows, `hf-icrl train` gives them."""
 
 import json
+import shutil
 
+import pytest
+from datasets import load_from_disk
 from tests_support import hf_icrl
+
+from hf_icrl import collect
+from hf_icrl.cli.collect import collect_arguments
+from hf_icrl.cli.common import RunFolder
+from hf_icrl.cli.recipe import Recipe
+from hf_icrl.cli.train import train_model
 
 CONFIG = ("--config", "quickstart_smoke")
 OPTIONS = (
@@ -54,3 +63,29 @@ def test_models_that_read_action_sets_are_given_them(tmp_path):
     manifest = tmp_path / "run" / "checkpoints" / "checkpoint-2" / "checkpoint_manifest.json"
     windows = json.loads(manifest.read_text())["run"]["train_dataset"]
     assert (windows["num_actions"], windows["own_actions"]) == (6, [6, 4])
+
+
+def without_action_sets(recipe, folder):
+    """The histories of a recipe as versions before the column `available_actions` wrote them."""
+    made = collect(**collect_arguments(recipe), output_dir=folder / "new", progress=False)
+    load_from_disk(made.path).remove_columns("available_actions").save_to_disk(folder / "old")
+    shutil.copy(made.path / "history_info.json", folder / "old")
+    return folder / "old"
+
+
+def test_histories_that_do_not_say_which_actions_are_lacking_are_refused(tmp_path):
+    recipe = Recipe.from_text(LARGE, "large.yaml")
+    old = without_action_sets(recipe, tmp_path)
+    with pytest.raises(ValueError, match=r"no column 'available_actions', .* has \d of 6\. .*; collect them again"):
+        train_model(recipe, old, RunFolder(tmp_path / "run"), None)
+    assert not (tmp_path / "run" / "model").exists()
+    # A model that reads no action sets learns nothing wrong from them.
+    plain = Recipe.from_text(LARGE, "large.yaml", ["--model.method", "algorithm_distillation"])
+    train_model(plain, old, RunFolder(tmp_path / "run"), None)
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
+
+
+def test_histories_of_tasks_that_have_all_actions_need_no_column(tmp_path):
+    recipe = Recipe.from_text(LARGE.replace("min_arms: 2", "min_arms: 6"), "equal.yaml")
+    train_model(recipe, without_action_sets(recipe, tmp_path), RunFolder(tmp_path / "run"), None)
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
