@@ -23,7 +23,16 @@ from hf_icrl.histories.info import INFO_FILENAME
 from hf_icrl.model_folder import recipe_of, record_of
 
 # The keys of the section evaluate that `evaluate` and `evaluate_sets` take as they are.
-_OPTIONS = ("episodes", "seeds", "seed", "last_episodes", "temperature", "overflow", "refill_keep")
+_OPTIONS = (
+    "episodes",
+    "seeds",
+    "seed",
+    "last_episodes",
+    "temperature",
+    "overflow",
+    "refill_keep",
+    "act_with_dropout",
+)
 
 TAKES_OVERRIDES = True
 USAGE = "--model PATH_OR_ID [--config RECIPE] [--output_dir DIR] [--section.key VALUE ...]"

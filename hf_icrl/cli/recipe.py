@@ -72,6 +72,7 @@ class EvaluateSection:
     temperature: float | None = None
     overflow: str | None = None
     refill_keep: int | None = None
+    act_with_dropout: bool | None = None  # the published Headless-AD left it on
     sets: list = field(default_factory=list)  # names of TaskFamily.evaluation_sets, or of the recipe's own tasks
     tasks_per_set: int = 100  # of those that are drawn, at most of others; `seed` says which
 

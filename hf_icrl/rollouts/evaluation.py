@@ -1,8 +1,10 @@
 """`evaluate`: how well a frozen model learns in context, on tasks that it was never trained on."""
 
+import contextlib
 import os
 import time
 
+from hf_icrl.checks import checked_bool
 from hf_icrl.rollouts.acting import rollout
 from hf_icrl.rollouts.reporting import RECORDED, report_of, row_ids_of
 from hf_icrl.rollouts.which_tasks import resolve
@@ -20,6 +22,7 @@ def evaluate(
     temperature=None,
     overflow=None,
     refill_keep=None,
+    act_with_dropout=None,
     evaluation_set="held_out",
     reference=None,
     dataset=None,
@@ -42,6 +45,8 @@ def evaluate(
         last_episodes (`int`): over how many of the last episodes the normalised return is taken; if fewer are
             played, over all of them.
         temperature, overflow, refill_keep (*optional*): override the model's config.
+        act_with_dropout (`bool`, *optional*): overrides it, too, for this evaluation. With dropout a row's result depends
+            on how many others there are.
         evaluation_set (`str`): "held_out", "validation" or "train": which tasks these are, for the report. For given
             tasks "held_out" is the caller's word, checked against the files beside the model wherever they are.
         reference (`SourceReference`, *optional*): what the source of its histories reaches on these tasks, from
@@ -72,16 +77,17 @@ def evaluate(
     start = time.perf_counter()
     envs = family.make_vec(tasks * seeds)
     try:
-        result = rollout(
-            model,
-            envs,
-            episodes,
-            seed=seed,
-            row_ids=row_ids,
-            record=RECORDED,
-            progress=progress,
-            **drawing,
-        )
+        with dropout_when_acting(model, act_with_dropout) as dropout:
+            result = rollout(
+                model,
+                envs,
+                episodes,
+                seed=seed,
+                row_ids=row_ids,
+                record=RECORDED,
+                progress=progress,
+                **drawing,
+            )
     finally:
         envs.close()
     seconds = time.perf_counter() - start
@@ -95,7 +101,7 @@ def evaluate(
         seed=seed,
         row_ids=row_ids,
         last_episodes=last_episodes,
-        drawing=drawing,
+        drawing={**drawing, "act_with_dropout": dropout},
         evaluation_set=evaluation_set,
         more={
             "dataset": None if dataset is None else os.fspath(dataset),
@@ -104,6 +110,21 @@ def evaluate(
         },
         reference=reference,
     )
+
+
+@contextlib.contextmanager
+def dropout_when_acting(model, wanted):
+    """Within it `model` acts with dropout or without, as `wanted` says; None leaves it to the model's config.
+
+    Yields:
+        `bool`: which of them.
+    """
+    own = model.config.act_with_dropout
+    model.config.act_with_dropout = own if wanted is None else checked_bool(wanted, "act_with_dropout")
+    try:
+        yield model.config.act_with_dropout
+    finally:
+        model.config.act_with_dropout = own
 
 
 def loaded(model):

@@ -9,7 +9,7 @@ import numpy as np
 from hf_icrl.envs.joint import JointVectorEnv
 from hf_icrl.rollouts.acting import Rollout, rollout
 from hf_icrl.rollouts.checks import same_space
-from hf_icrl.rollouts.evaluation import loaded
+from hf_icrl.rollouts.evaluation import dropout_when_acting, loaded
 from hf_icrl.rollouts.reporting import RECORDED, report_of, row_ids_of
 from hf_icrl.rollouts.set_reports import SetReports, check_set_name
 from hf_icrl.rollouts.which_tasks import check_sets_held_out
@@ -30,6 +30,7 @@ def evaluate_sets(
     temperature=None,
     overflow=None,
     refill_keep=None,
+    act_with_dropout=None,
     references=None,
     dataset=None,
     command=None,
@@ -46,7 +47,8 @@ def evaluate_sets(
             ends with "train" may hold tasks that the model was trained on; any other name is the caller's word that it
             does not, checked as in `evaluate`. (A name that ends with "validation" may hold those that it was chosen
             on.)
-        episodes, seeds, last_episodes, temperature, overflow, refill_keep, dataset, command, progress: as in `evaluate`.
+        episodes, seeds, last_episodes, temperature, overflow, refill_keep, act_with_dropout, dataset, command, progress:
+            as in `evaluate`.
         seed (`int`): what the random streams are derived from. The row of (set, task index, seed index) has the row id
             `key * 2**43 + seed_index * 2**31 + task_index`, where the key follows from the set's name alone (SHA-256; 0
             for "held_out"). So a row's result does not depend on which other sets there are, nor on how many tasks or
@@ -88,16 +90,17 @@ def evaluate_sets(
     start = time.perf_counter()
     envs = JointVectorEnv([family.make_vec(tasks * seeds) for family, tasks in sets.values()])
     try:
-        result = rollout(
-            model,
-            envs,
-            episodes,
-            seed=seed,
-            row_ids=np.concatenate(row_ids),
-            record=RECORDED,
-            progress=progress,
-            **drawing,
-        )
+        with dropout_when_acting(model, act_with_dropout) as dropout:
+            result = rollout(
+                model,
+                envs,
+                episodes,
+                seed=seed,
+                row_ids=np.concatenate(row_ids),
+                record=RECORDED,
+                progress=progress,
+                **drawing,
+            )
     finally:
         envs.close()
     more = {
@@ -116,7 +119,7 @@ def evaluate_sets(
             seed=seed,
             row_ids=ids,
             last_episodes=last_episodes,
-            drawing=drawing,
+            drawing={**drawing, "act_with_dropout": dropout},
             evaluation_set=name,
             reference=(references or {}).get(name),
             more=more,

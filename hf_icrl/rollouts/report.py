@@ -170,6 +170,8 @@ class Report:
             pulls = len(v["regret_curve"])
             rows.append((f"expected regret after {pulls} pulls", f"{regret['mean']:.2f}", interval))
         rows += self._source_rows() + self._exploration_rows()
+        if v.get("act_with_dropout"):
+            rows.append(("dropout while acting", "on", ""))
         if v.get("wall_clock_seconds") is not None:
             rows.append(("wall-clock of the rollouts", f"{v['wall_clock_seconds']:.1f} s", ""))
         return rows

@@ -52,7 +52,8 @@ def report_of(
         seeds (`int`): rows of each task.
         seed (`int`), row_ids (`np.ndarray`, shape (rows,)): what the rows' random numbers were keyed by.
         last_episodes (`int`): as in `evaluate`.
-        drawing (`dict`): "temperature", "overflow" and "refill_keep", as given; None is the model's own.
+        drawing (`dict`): "temperature", "overflow" and "refill_keep", as given; None is the model's own. And
+            "act_with_dropout", whether dropout was on.
         evaluation_set (`str`): which tasks these are.
         more (`dict`): further values of the report, "dataset" and "command" among them.
         reference (`SourceReference`, *optional*): what the source of the model's histories reached on these tasks.

@@ -33,6 +33,7 @@ _FIGURES = (
     "available_actions",
     "entropy",
     "temperature",
+    "act_with_dropout",
     "wall_clock_seconds",
 )
 _COMMON = ("model", "dataset", "rolled_out_with", "versions", "command")

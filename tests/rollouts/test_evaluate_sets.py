@@ -23,7 +23,7 @@ BANDITS = task_family("bernoulli_bandit", num_arms=6, horizon=12)
 WORDS = task_family("dark_room", size=4, horizon=4, terminate_on_goal=True, word_length=2, words="train")
 
 
-def headless(observation_space, num_actions, **config):
+def headless(observation_space, num_actions, trunk=TRUNK, **config):
     state = torch.random.get_rng_state()
     torch.random.manual_seed(0)
     action_space = {"type": "Discrete", "n": num_actions}
@@ -33,7 +33,7 @@ def headless(observation_space, num_actions, **config):
             action_space=action_space,
             context_length=12,
             action_dim=16,
-            trunk_config=TRUNK,
+            trunk_config=trunk,
             # Large weights, so that what a row has seen really changes what it does.
             initializer_range=1.0,
             **config,
@@ -101,6 +101,29 @@ def test_a_set_does_not_depend_on_which_others_there_are(reports, bandit_model, 
     np.testing.assert_array_equal(alone.returns[0], reports["num_9"]["returns_per_seed"][1][4])
     renamed = evaluate_sets(bandit_model, {"other": (family, tasks)}, episodes=2, seeds=3, seed=7)["other"]
     assert renamed["returns_per_seed"] != reports["num_9"]["returns_per_seed"]
+
+
+def test_dropout_when_acting_is_an_option_that_the_report_tells(bandit_sets):
+    trunk = {**TRUNK, "attention_dropout": 0.7, "initializer_range": 0.5}
+    model = headless({"type": "Discrete", "n": 1}, 6, trunk=trunk)
+    family, tasks = bandit_sets["held_out"]
+    counts = {"episodes": 2, "seeds": 3, "seed": 7}
+    off = evaluate(model, family, tasks, **counts)
+    on = evaluate(model, family, tasks, **counts, act_with_dropout=True)
+    assert (off["act_with_dropout"], on["act_with_dropout"]) == (False, True)
+    assert on["returns_per_seed"] != off["returns_per_seed"]
+    assert "dropout while acting" in on.table()
+    assert "dropout while acting" not in off.table()
+    assert model.config.act_with_dropout is False
+    of_sets = evaluate_sets(model, {"held_out": (family, tasks)}, **counts, act_with_dropout=True)
+    assert_same_results(of_sets["held_out"], on)
+    assert of_sets.summary()["sets"]["held_out"]["act_with_dropout"] is True
+    # A model that has it on can be measured without, and nothing of a failed evaluation stays.
+    model.config.act_with_dropout = True
+    assert_same_results(evaluate(model, family, tasks, **counts, act_with_dropout=False), off)
+    with pytest.raises(ValueError, match="act_with_dropout is 'no'; it must be true or false"):
+        evaluate(model, family, tasks, **counts, act_with_dropout="no")
+    assert model.config.act_with_dropout is True
 
 
 def test_held_out_is_what_evaluate_finds(reports, bandit_model, bandit_sets):
