@@ -41,6 +41,8 @@ class Episode:
         rewards: `(T,)`.
         terminated, truncated (`bool`): how it ended; at most one.
         where (`str`): for messages, as in "episode 3 of x".
+        available_actions (*optional*): bool `(actions,)`, which actions the task has; the same for all episodes of a
+            history, and given for all of the data or none.
     """
 
     history: int
@@ -52,6 +54,7 @@ class Episode:
     terminated: bool
     truncated: bool
     where: str
+    available_actions: np.ndarray | None = None
 
 
 def write_imported(output_dir, episodes: Iterable[Episode], spaces, task_example, source, command, progress):

@@ -21,6 +21,7 @@ NAMES = (
     "truncated",
     "next_observations",
     "final_observation",
+    "available_actions",
 )
 _NEEDED = ("observations", "actions", "rewards")
 _ROWS_AT_ONCE = {"steps": 2**14, "episodes": 64}
@@ -109,6 +110,25 @@ class ParquetColumns:
         columns = self.names["final_observation"]
         arrays = [numbers(batch.column(batch.schema.get_field_index(column)), column) for column in columns]
         return _side_by_side(arrays, columns)
+
+    def action_sets(self, batch):
+        """The column `available_actions`, a list a row: bool `(rows, actions)`, or `None` where there is none."""
+        if "available_actions" not in self.names:
+            return None
+        (column,) = self.names["available_actions"]
+        sets = numbers(batch.column(batch.schema.get_field_index(column)), column)
+        if sets.ndim != 2 or not np.isin(sets, (0, 1)).all():
+            raise ValueError(
+                f"the column {column!r} for available_actions must have a list of true or false in each row, one entry for "
+                "each action"
+            )
+        return sets.astype(bool)
+
+    def num_actions(self):
+        """The length of the lists of `available_actions`, or `None` where there is no such column."""
+        for _, _, batch in self.batches(only=["available_actions"]) if "available_actions" in self.names else ():
+            return self.action_sets(batch).shape[1]
+        return None
 
     def lengths(self, batch, name):
         """How many steps each row has of `name`, in the layout "episodes": int64 `(rows,)`."""

@@ -21,6 +21,7 @@ class RawEpisode:
     rewards: np.ndarray
     terminated: bool
     where: str
+    available_actions: np.ndarray | None = None  # bool (actions,)
 
 
 class _Histories:
@@ -77,6 +78,7 @@ def episodes_from_rows(files, repeat_last):
         lengths = {name: files.lengths(batch, name) for name in step_names}
         values = {name: files.elements(batch, name) for name in step_names}
         final = files.final(batch) if "final_observation" in files.names else None
+        sets = files.action_sets(batch)
         begins = {name: np.cumsum(lengths[name]) - lengths[name] for name in step_names}
         for i in range(batch.num_rows):
             where = f"row {first_row + i} of {path}"
@@ -105,6 +107,7 @@ def episodes_from_rows(files, repeat_last):
                 rewards=part["rewards"],
                 terminated=bool(terminated[i]) if terminated is not None else False,
                 where=where,
+                available_actions=None if sets is None else sets[i],
             )
 
 
@@ -141,6 +144,9 @@ def episodes_from_steps(files):
         flags = {name: np.zeros(batch.num_rows, bool) if f is None else f.astype(bool) for name, f in flags.items()}
         names = [name for name in ("observations", "actions", "rewards", "next_observations") if name in files.names]
         values = {name: files.elements(batch, name) for name in names} | flags
+        sets = files.action_sets(batch)
+        if sets is not None:
+            values["available_actions"] = sets
         for begin, end in _stretches(keys, flags["terminated"] | flags["truncated"]):
             where = f"row {first_row + begin} of {path}"
             key = {name: _key(column, begin) for name, column in keys.items()}
@@ -211,6 +217,12 @@ class _Running:
             last = following[-1:]
         else:
             last = observations[-1:]
+        sets = part.get("available_actions")
+        if sets is not None and (sets != sets[0]).any():
+            raise ValueError(
+                f"available_actions change at step {int((sets != sets[0]).any(axis=1).argmax())} of the episode that begins "
+                f"at {self.where}; they are a task's, and so the same in all rows of a history"
+            )
         return RawEpisode(
             history=self.history,
             task=self.task,
@@ -220,4 +232,5 @@ class _Running:
             rewards=part["rewards"],
             terminated=bool(part["terminated"][-1]),
             where=f"the episode that begins at {self.where}",
+            available_actions=None if sets is None else sets[0],
         )

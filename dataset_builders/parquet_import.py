@@ -38,6 +38,7 @@ def import_parquet(
     | `episode` (optional) | any value; numbers must rise; without it an episode goes to where it ended | ignored |
     | `next_observations` | what the action led to | list |
     | `final_observation` | (not used) | what the last action led to |
+    | `available_actions` (optional) | list of true or false, one entry an action; the same within a history | the same |
     | `task`, `env_id` (optional) | the same within a history; `task` may be several columns or a struct | the same |
 
     An episode that did not terminate counts as truncated. Values become int64, or float32 (uint8 where the space is of
@@ -72,7 +73,7 @@ def import_parquet(
     _check_ends(files, missing_final)
     spaces = {
         "observation_space": _space(files, "observations", observation_space),
-        "action_space": _space(files, "actions", action_space),
+        "action_space": _space(files, "actions", action_space, files.num_actions()),
     }
     default_task = {"dataset": Path(source if isinstance(source, (str, Path)) else source[0]).stem}
     _, _, first = next(files.batches(), (None, None, None))
@@ -94,6 +95,7 @@ def import_parquet(
                 terminated=raw.terminated,
                 truncated=not raw.terminated,
                 where=raw.where,
+                available_actions=raw.available_actions,
             )
             for raw in cut
         ),
@@ -128,10 +130,12 @@ def _check_ends(files, missing_final):
         )
 
 
-def _space(files, name, given):
-    """The spec of `given`, or one that holds all values of `name`."""
+def _space(files, name, given, number=None):
+    """The spec of `given`, or the Discrete one of `number`, if it is known, or one that holds all values of `name`."""
     if given is not None:
         return as_spec(given)
+    if number is not None:
+        return {"type": "Discrete", "n": number}
     also = ("next_observations", "final_observation") if name == "observations" else ()
     highest, shape, kind = None, None, None
     for path, row, batch in files.batches(only=[name, *also]):
