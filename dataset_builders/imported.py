@@ -19,8 +19,9 @@ from hf_icrl.dataset_builders.source_curve import episode_curve
 from hf_icrl.files import atomic_file, check_writable, locked, sync_folder
 from hf_icrl.histories.episodes import episodes_table
 from hf_icrl.histories.info import write_info
-from hf_icrl.histories.schema import history_features
+from hf_icrl.histories.schema import ACTION_SETS, history_features
 from hf_icrl.histories.spaces import check_values
+from hf_icrl.histories.unavailable import first_unavailable, set_text
 from hf_icrl.histories.validation import validate_histories
 from hf_icrl.sources.steps import HistoryBatch
 from hf_icrl.splits import task_key
@@ -57,7 +58,9 @@ class Episode:
     available_actions: np.ndarray | None = None
 
 
-def write_imported(output_dir, episodes: Iterable[Episode], spaces, task_example, source, command, progress):
+def write_imported(
+    output_dir, episodes: Iterable[Episode], spaces, task_example, source, command, progress, *, has_action_sets=False
+):
     """Write `episodes` to `output_dir`, whole or not at all: it appears under its name when it is finished.
 
     Args:
@@ -67,6 +70,7 @@ def write_imported(output_dir, episodes: Iterable[Episode], spaces, task_example
         task_example (`dict`): one of the tasks.
         source (`dict`): "name", "params" and "description", for `history_info.json`.
         command (`str`, *optional*), progress (`bool`): see `import_minari`.
+        has_action_sets (`bool`, *optional*, defaults to `False`): the episodes say which actions their tasks have.
 
     Returns:
         [`Collection`].
@@ -78,7 +82,7 @@ def write_imported(output_dir, episodes: Iterable[Episode], spaces, task_example
     folder = Path(output_dir)
     check_free(folder)
     with _staging(folder) as staging:
-        writer = _Writer(staging, spaces, task_example, source["name"])
+        writer = _Writer(staging, spaces, task_example, source["name"], has_action_sets)
         for episode in episodes:
             writer.add(episode)
         writer.finish(source, command)
@@ -124,9 +128,11 @@ class _Writer:
         num_shards (`int`): shards written so far.
     """
 
-    def __init__(self, folder, spaces, task_example, source_name):
+    def __init__(self, folder, spaces, task_example, source_name, has_action_sets):
         self.folder, self.spaces, self.source_name = folder, spaces, source_name
-        self.features = history_features(*spaces.values(), task_example=task_example)
+        optional = (ACTION_SETS,) * has_action_sets
+        self.features = history_features(*spaces.values(), task_example=task_example, optional=optional)
+        self._set_sizes = set()
         self.num_shards = 0
         self._digest = hashlib.sha256()
         self._waiting, self._waiting_bytes = [], 0
@@ -148,6 +154,14 @@ class _Writer:
                 f"{episode.where} has the task {episode.task} of {episode.env_id}, but {self._first.where}, which begins "
                 f"its history, has {self._first.task} of {self._first.env_id}; a history is of one task"
             )
+        elif not np.array_equal(episode.available_actions, self._first.available_actions):
+            raise ValueError(
+                f"{episode.where} has {set_text(episode.available_actions)} in {ACTION_SETS}, but {self._first.where}, which "
+                f"begins its history, has {set_text(self._first.available_actions)}; a history is of one task, whose "
+                "actions do not change"
+            )
+        if episode.available_actions is not None:
+            self._set_sizes.add(int(episode.available_actions.sum()))
         self._waiting.append((self._place, episode))
         if self._place == len(self._returns):
             self._returns.append(0.0)
@@ -182,6 +196,7 @@ class _Writer:
             "split": None,
             "tasks": {"train": list(self._tasks.values()), "validation": [], "held_out": []},
             "collected_on": "train",
+            "actions_per_task": [min(self._set_sizes), max(self._set_sizes)] if self._set_sizes else None,
             "histories_per_task": None,
             "episodes": longest,
             "run": {"episodes": longest, "subsample": 1, "skip": 0, "keep": None},
@@ -238,7 +253,14 @@ class _Writer:
             next_observations=one_history([episode.observations[1:] for episode in episodes]),
             lengths=np.array([sum(lengths)]),
         )
-        table = episodes_table(batch, self.features, env_id=first.env_id, source=self.source_name, split="train")
+        table = episodes_table(
+            batch,
+            self.features,
+            env_id=first.env_id,
+            source=self.source_name,
+            split="train",
+            available_actions=None if first.available_actions is None else first.available_actions[None],
+        )
         place = table.schema.get_field_index("episode")
         # The table numbers its own episodes from 0; the history may have begun in an earlier shard.
         numbers = pa.array(np.arange(numbered[0][0], numbered[0][0] + len(numbered)), type=pa.int32())
@@ -271,7 +293,24 @@ def _check(episode, spaces):
                 f"{episode.where} has {name} that are not finite (nan or infinite): repair or leave it out"
             )
         check_values(values, spec, f"{name} of {episode.where}")
+    if episode.available_actions is not None:
+        _check_available(episode, spaces["action_space"])
     if episode.rewards.ndim != 1:
         raise ValueError(f"{episode.where} has rewards of shape {episode.rewards.shape}; a step earns one number")
     if not np.isfinite(episode.rewards).all():
         raise ValueError(f"{episode.where} has rewards that are not finite (nan or infinite): repair or leave it out")
+
+
+def _check_available(episode, space):
+    sets, number = episode.available_actions[None], space.get("n")
+    if sets.shape[1] != number:
+        raise ValueError(
+            f"{episode.where} has {sets.shape[1]} entries of {ACTION_SETS}, but the action space is {space}; there must be one "
+            "for each of its Discrete actions"
+        )
+    missing = first_unavailable(sets, np.array([len(episode.actions)]), episode.actions)
+    if missing is not None:
+        raise ValueError(
+            f"{episode.where} takes the action {episode.actions[missing[1]]} at its step {missing[1]}, but {ACTION_SETS} has "
+            f"{set_text(sets[0])}: correct the column, or leave the history out"
+        )

@@ -112,15 +112,16 @@ class ParquetColumns:
         return _side_by_side(arrays, columns)
 
     def action_sets(self, batch):
-        """The column `available_actions`, a list a row: bool `(rows, actions)`, or `None` where there is none."""
+        """The values of `available_actions`, a list a row: bool `(rows, actions)`, or `None` where there is none."""
         if "available_actions" not in self.names:
             return None
-        (column,) = self.names["available_actions"]
-        sets = numbers(batch.column(batch.schema.get_field_index(column)), column)
+        columns = self.names["available_actions"]
+        arrays = [numbers(batch.column(batch.schema.get_field_index(column)), column) for column in columns]
+        sets = _side_by_side(arrays, columns)
         if sets.ndim != 2 or not np.isin(sets, (0, 1)).all():
             raise ValueError(
-                f"the column {column!r} for available_actions must have a list of true or false in each row, one entry for "
-                "each action"
+                f"the column {columns[0]!r} for available_actions must have a list of true or false in each row, one entry "
+                "for each action"
             )
         return sets.astype(bool)
 

@@ -113,6 +113,7 @@ def import_parquet(
         },
         command,
         progress,
+        has_action_sets="available_actions" in files.names,
     )
 
 
