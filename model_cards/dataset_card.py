@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCardData
 from hf_icrl.files import atomic_file, read_json
 from hf_icrl.histories import describe_histories
 from hf_icrl.histories.info import CURVE_FILENAME
-from hf_icrl.histories.schema import OPTIONAL_COLUMNS
+from hf_icrl.histories.schema import ACTION_SETS, OPTIONAL_COLUMNS
 from hf_icrl.model_cards.openings import episodes_text, lesson, opening
 from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
 from hf_icrl.model_cards.rendering import render
@@ -71,6 +71,8 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
     where = info["env_id"].rpartition("/")[2]
     title = f"Learning histories of {where} ({info['source']['name']})"
     rows = info["num_histories"] * info["episodes"]
+    columns = _optional_columns(folder)
+    number = info["action_space"]["n"] if ACTION_SETS in columns else None
     text = render(
         "dataset_card",
         metadata=_metadata(title, rows, license, _configs(folder)),
@@ -81,13 +83,15 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
         episodes=episodes_text(info),
         # What is None has no effect.
         arguments={name: value for name, value in info["env_kwargs"].items() if value is not None},
-        columns=_optional_columns(folder),
+        columns=columns,
         tasks={name: tasks for name, tasks in info["tasks"].items() if tasks},
         shown=_TASKS_SHOWN,
         facts=[row for row in describe_histories(folder, info) if row[0] in _FACTS],
         picture=CURVE_FILENAME if (folder / CURVE_FILENAME).is_file() else None,
         replay=REPLAY_FILE if (folder / REPLAY_FILE).is_file() else None,
-        snippet=dataset_snippet(dataset_id or folder, _window_length(info), on_hub=dataset_id is not None),
+        snippet=dataset_snippet(
+            dataset_id or folder, _window_length(info), on_hub=dataset_id is not None, num_actions=number
+        ),
     )
     return _write(folder, text)
 
@@ -103,6 +107,7 @@ def _write_mixture_card(folder, info, dataset_id, license):
         for part in parts
         if (config := _configs(folder, part["name"])) is not None
     ]
+    told = any(ACTION_SETS in _optional_columns(folder / part["name"]) for part in parts)
     text = render(
         "mixture_card",
         metadata=_metadata(title, rows, license, configs or None),
@@ -119,6 +124,7 @@ def _write_mixture_card(folder, info, dataset_id, license):
             {part["name"]: part["weight"] for part in parts},
             min(_window_length(part) for part in parts),
             on_hub=dataset_id is not None,
+            own_actions=[part["action_space"]["n"] for part in parts] if told else None,
         ),
     )
     return _write(folder, text)

@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_res
 from hf_icrl.files import atomic_file, read_json
 from hf_icrl.model_cards.ours import CARD_FILE, check_model_card_place
 from hf_icrl.model_cards.rendering import render
+from hf_icrl.model_cards.sets_table import evaluation_sets
 from hf_icrl.model_cards.snippets import acting_snippet, usage_snippet
 from hf_icrl.model_folder import count_parameters
 from hf_icrl.rollouts.report import CURVE_FILE, REPLAY_FILE, Report
@@ -28,8 +29,15 @@ METHODS = {
         "Algorithm Distillation",
         "In-context Reinforcement Learning with Algorithm Distillation (Laskin et al., 2022)",
         "2210.14215",
-    )
+    ),
+    "hf_icrl_headless_ad": (
+        "Headless-AD",
+        "In-Context Reinforcement Learning for Variable Action Spaces (Sinii et al., 2023)",
+        "2312.13327",
+    ),
 }
+# The methods whose models act with any number of Discrete actions.
+_ANY_ACTIONS = ("hf_icrl_headless_ad",)
 
 
 def write_model_card(
@@ -50,7 +58,8 @@ def write_model_card(
 
     Args:
         folder (`str` or `Path`): usually the model's folder. The plot and the video are shown if they lie there
-            already (`report.save(folder)`); size and settings of the model are read from its `config.json`.
+            already (`report.save(folder)`), and so is what `SetReports.save(folder)` writes; size and settings of the
+            model are read from its `config.json`.
         report (`Report`, *optional*): what the model reaches.
         recipe (`dict`, *optional*): the recipe that made the model, with its sections.
         dataset_info (`dict`, *optional*): the `history_info.json` of what it was trained on.
@@ -72,6 +81,7 @@ def write_model_card(
         report = Report.from_file(report)
     model_id = str(model_id or (report and report["model"]) or folder)
     config, parameters = _model_facts(folder, model_id)
+    any_actions = config.get("model_type") in _ANY_ACTIONS
     method, paper, arxiv = METHODS.get(config.get("model_type"), (None, None, None))
     dataset_id = dataset_id or _hub_id(report and report["dataset"])
     # What it was trained on: one kind of histories, or several.
@@ -103,7 +113,9 @@ def write_model_card(
         curve=CURVE_FILE if (folder / CURVE_FILE).is_file() else None,
         replay=REPLAY_FILE if (folder / REPLAY_FILE).is_file() else None,
         snippet=_snippet(model_id, setting),
-        acting=acting_snippet(),
+        any_actions=any_actions,
+        acting=None if setting is None else _acting(setting, any_actions),
+        sets=evaluation_sets(folder),
         config=config,
         parameters=parameters,
         recipe=recipe,
@@ -152,6 +164,15 @@ def _snippet(model_id, setting):
         return None
     episodes = min(_SNIPPET_EPISODES, setting["episodes"])
     return usage_snippet(model_id, setting["family"], setting["env_kwargs"], setting["tasks"], episodes=episodes)
+
+
+def _acting(setting, any_actions):
+    if not any_actions:
+        return acting_snippet()
+    from hf_icrl.tasks import task_family
+
+    sets = task_family(setting["family"], **setting["env_kwargs"]).available_actions(setting["tasks"][:1])
+    return acting_snippet(actions="all" if sets is None else "family")
 
 
 def _tags(config, setting, arxiv):

@@ -16,13 +16,23 @@ result = hf_icrl.rollout(model, family.make_vec(tasks), num_episodes={episodes})
 print(result)  # one row a task, one column an episode: result.returns"""
 
 _ACTING = """\
-envs = family.make_vec(tasks)
+{prepared}envs = family.make_vec(tasks)
 observations, _ = envs.reset(seed=0)
-state = model.init_rollout(len(tasks), seed=0)
+state = model.init_rollout(len(tasks), seed=0{sets})
 actions = model.act(state, observations)
 for _ in range({steps}):
     observations, rewards, terminated, truncated, _ = envs.step(actions)
     actions = model.act(state, observations, rewards, terminated | truncated)"""
+
+# Which actions there are: bool (tasks, actions).
+_SETS = {
+    "family": "available = family.available_actions(tasks)  # one row a task, one entry an action: is it there?\n",
+    "all": "import numpy as np\n\navailable = np.ones((len(tasks), family.num_actions), bool)  # any other number, too\n",
+}
+_CHANGE = """
+
+available[:, -1] = False  # the last action goes away: from the next step on; what was seen stays in the context
+state.set_available_actions(available)"""
 
 _DATASET = """\
 import hf_icrl
@@ -31,7 +41,7 @@ from datasets import {load}
 dataset = {load}({dataset}{split})
 print(dataset)
 
-windows = hf_icrl.HistoryWindows(dataset, length={length}, num_windows=1000, seed=0)
+windows = hf_icrl.HistoryWindows(dataset, length={length}, num_windows=1000, seed=0{options})
 print({{name: tuple(values.shape) for name, values in windows[0].items()}})"""
 
 
@@ -43,7 +53,7 @@ parts = {parts}
 print(parts)
 
 windows = hf_icrl.MixtureWindows(
-    list(parts.values()), weights={weights}, length={length}, num_windows=1000, seed=0
+    list(parts.values()), weights={weights}, length={length}, num_windows=1000, seed=0{options}
 )
 print({{name: tuple(values.shape) for name, values in windows[0].items()}})"""
 
@@ -68,23 +78,36 @@ def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
     )
 
 
-def acting_snippet(steps=100):
-    """Python that goes on from `usage_snippet` with the plain acting loop."""
-    return _ACTING.format(steps=steps)
+def acting_snippet(steps=100, actions=None):
+    """Python that goes on from `usage_snippet` with the plain acting loop.
+
+    Args:
+        steps (`int`): of the loop.
+        actions (`str`, *optional*): for models that act with any number of actions, where it is known which ones a task
+            has: `"family"`, or `"all"` where all tasks have all.
+    """
+    if actions is None:
+        return _ACTING.format(steps=steps, prepared="", sets="")
+    return _ACTING.format(steps=steps, prepared=_SETS[actions], sets=", available_actions=available") + _CHANGE
 
 
-def dataset_snippet(dataset, length, *, on_hub):
-    """Python that opens learning histories and cuts windows of them."""
+def dataset_snippet(dataset, length, *, on_hub, num_actions=None):
+    """Python that opens learning histories and cuts windows of them, which say what actions there are if that is given."""
     return _DATASET.format(
         load="load_dataset" if on_hub else "load_from_disk",
         dataset=literal(str(dataset)),
         split=', split="train"' if on_hub else "",
         length=length,
+        options="" if num_actions is None else f", num_actions={num_actions}",
     )
 
 
-def mixture_snippet(dataset, weights, length, *, on_hub):
-    """Python that opens the parts of a mixture (name -> weight) and cuts windows of all of them."""
+def mixture_snippet(dataset, weights, length, *, on_hub, own_actions=None):
+    """Python that opens the parts of a mixture (name -> weight) and cuts windows of all of them.
+
+    `own_actions`: how many actions each part has, for windows that say which there are.
+    """
+    options = "" if own_actions is None else f", num_actions={max(own_actions)}, own_actions={own_actions}"
     parts = f"load_from_disk({literal(str(dataset))})"
     if on_hub:
         # On the Hub a part is a configuration, because the task columns of parts may differ.
@@ -94,4 +117,5 @@ def mixture_snippet(dataset, weights, length, *, on_hub):
         )
         parts = "{" + ", ".join(loaded) + "}"
     load = "load_dataset" if on_hub else "load_from_disk"
-    return _MIXTURE.format(load=load, parts=parts, weights=literal(list(weights.values())), length=length)
+    weights = literal(list(weights.values()))
+    return _MIXTURE.format(load=load, parts=parts, weights=weights, length=length, options=options)

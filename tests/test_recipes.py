@@ -54,9 +54,7 @@ def test_a_small_recipe_goes_from_histories_to_an_action(name, tmp_path):
     torch.manual_seed(0)
     model = model_class(config)
     length = min(config.context_length, collection.info["num_transitions"] // collection.info["num_histories"] // 2)
-    timed = config.embeds_time
-    num_actions = config.action_space["n"] if config.reads_action_sets else None
-    windows = HistoryWindows(collection.dataset, length=length, num_windows=2, times=timed, num_actions=num_actions)
+    windows = HistoryWindows(collection.dataset, num_windows=2, **config.window_options | {"length": length})
     batch = {key: torch.from_numpy(np.stack([w[key] for w in windows.__getitems__([0, 1])])) for key in windows[0]}
     loss = model(**batch).loss
     loss.backward()

@@ -73,13 +73,10 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
     arguments = recipe.training_arguments_class()(output_dir=str(folder.checkpoints), **section)
     windows = _windows(
         parts,
-        length=config.context_length,
         num_windows=arguments.num_windows_for_max_steps(),
         seed=arguments.seed,
-        times=config.embeds_time,
-        predecessors=config.embed_previous_observation,
         weighting=None if arguments.loss_weighting == "none" else arguments.loss_weighting,
-        num_actions=config.action_space["n"] if config.reads_action_sets else None,
+        **config.window_options,
     )
     check_writable(folder.checkpoints)
     return ICRLTrainer(

@@ -175,6 +175,16 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         return False
 
     @property
+    def window_options(self):
+        """The arguments of `HistoryWindows` that make windows as the model reads them, without the data's own."""
+        return {
+            "length": self.context_length,
+            "times": self.embeds_time,
+            "predecessors": self.embed_previous_observation,
+            "num_actions": parse_space(self.action_space, "action_space").sizes[0] if self.reads_action_sets else None,
+        }
+
+    @property
     def embeds_time(self):
         """Whether the model reads the time inside the episode, `episode_times`."""
         return self.position_embedding != "trunk"

@@ -53,16 +53,22 @@ class SetReports(dict):
     def summary(self):
         """What `evaluation_sets.json` holds: the figures of each set, the sets left out, and what all have in common."""
         first = next(iter(self.values()))
+        label, anchors, bars = score(self)
         sets = {
             name: {
                 "tasks": len(report["tasks"]),
-                "random_return": _mean(report["random_return"]),
-                "oracle_return": _mean(report["oracle_return"]),
+                "score": dict(zip(("mean", "ci95"), bars[name], strict=True)),
+                **_marks(report),
                 **{key: report[key] for key in _FIGURES if key in report.values},
             }
             for name, report in self.items()
         }
-        return {"sets": sets, "skipped": self.skipped, **{key: first.get(key) for key in _COMMON}}
+        return {
+            "score": {"name": label, "is_0_and_1": anchors},
+            "sets": sets,
+            "skipped": self.skipped,
+            **{key: first.get(key) for key in _COMMON},
+        }
 
     def save(self, folder):
         """Write `evaluations/<set>/` with a report each, `evaluation_sets.json`, and the pictures that can be drawn.
@@ -188,5 +194,15 @@ def _actions(report):
     return "-" if number is None else f"{number:.4g}"
 
 
+def _marks(report):
+    """What random actions, the oracle and the source reach, means over the tasks: returns, and regrets of bandits."""
+    marks = {f"{who}_return": _mean(report.get(f"{who}_return")) for who in ("random", "oracle", "source")}
+    if report.get("regret") is not None:
+        told = None not in (marks["random_return"], marks["oracle_return"])
+        chance = report["episodes"] * (marks["oracle_return"] - marks["random_return"]) if told else None
+        marks |= {"random_regret": chance, "source_regret": _mean(report.get("source_regret"))}
+    return marks
+
+
 def _mean(values):
-    return None if None in values else float(np.mean(values))
+    return None if values is None or None in values else float(np.mean(values))

@@ -11,7 +11,8 @@ import pytest
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
-from hf_icrl import collect
+from hf_icrl import collect, collect_mixture
+from hf_icrl.histories import read_info
 from hf_icrl.model_cards import write_dataset_card
 from hf_icrl.sources import _SOURCES
 
@@ -165,3 +166,34 @@ def test_the_readme_of_somebody_else_is_not_replaced(collection, tmp_path, text)
 def test_our_own_card_is_replaced(collection, tmp_path):
     write_dataset_card(tmp_path, collection.info)
     assert "alice/histories" in write_dataset_card(tmp_path, collection.info, dataset_id="alice/histories").read_text()
+
+
+def code_output(card):
+    (code,) = re.findall(r"^```python\n(.*?)^```", card.read_text(), flags=re.MULTILINE | re.DOTALL)
+    env = {"PYTHONPATH": str(CHECKOUT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_where_the_rows_say_which_actions_there_are_the_windows_do(tmp_path):
+    parts = [
+        {
+            "name": f"arms_{arms}",
+            "family": "bernoulli_bandit",
+            "env_kwargs": {"num_arms": arms, "horizon": 8},
+            "source": "thompson",
+            "population": {"num": 5, "min_arms": 2},
+            "histories_per_task": 1,
+            "episodes": 1,
+        }
+        for arms in (3, 5)
+    ]
+    made = collect(output_dir=tmp_path / "one", progress=False, **{k: v for k, v in parts[0].items() if k != "name"})
+    card = write_dataset_card(made.path, made.info)
+    assert "num_windows=1000, seed=0, num_actions=3)" in card.read_text()
+    assert "'available_actions': (3,)" in code_output(card)
+    collect_mixture(parts, tmp_path / "both", reconcile="pad", progress=False)
+    card = write_dataset_card(tmp_path / "both", read_info(tmp_path / "both"))
+    assert "seed=0, num_actions=5, own_actions=[3, 5]" in card.read_text()
+    assert "'available_actions': (5,)" in code_output(card)
