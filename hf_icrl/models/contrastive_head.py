@@ -30,7 +30,9 @@ class ContrastiveHead(nn.Module):
     def logits(self, predictions, vectors, available=None):
         """Float32 (B, T, A); minus infinity where `available`, bool (B, A), is false. `vectors`: (B, A, d)."""
         predictions, vectors = predictions.float(), vectors.float()
-        logits = predictions @ vectors.transpose(1, 2)
+        # Autocast would multiply in bfloat16, which tells near similarities not apart.
+        with torch.autocast(predictions.device.type, enabled=False):
+            logits = predictions @ vectors.transpose(1, 2)
         if self.squared_error:
             lengths = predictions.square().sum(-1, keepdim=True) + vectors.square().sum(-1)[:, None]
             logits = 2 * logits - lengths

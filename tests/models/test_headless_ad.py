@@ -357,3 +357,16 @@ def test_configs_that_cannot_be_are_refused(config, message):
     spaces = {"observation_space": {"type": "Discrete", "n": 3}, "action_space": {"type": "Discrete", "n": 5}}
     with pytest.raises(ValueError, match=message):
         HeadlessADConfig(**{**spaces, **config})
+
+
+def test_similarities_are_float32_under_autocast(make_headless, make_batch):
+    model = make_headless()
+    batch = make_batch(model)
+    exact = model(**batch).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        predictions = model(**batch).logits
+    assert predictions.dtype == torch.float32
+    # Rounded to 8 bits they would fall on a grid; these do not.
+    seen = torch.isfinite(predictions)
+    assert (predictions[seen] != predictions[seen].bfloat16().float()).float().mean() > 0.9
+    torch.testing.assert_close(predictions, exact, atol=0.5, rtol=0.1)
