@@ -97,6 +97,13 @@ def load(method, args, *more):
     return Recipe.load(method.recipe, [*shlex.split(method.overrides), *shlex.split(args.overrides), *steps, *more])
 
 
+def digest(recipe):
+    """Of what makes a model, so that seeds of a recipe that was changed since are not averaged with those of before."""
+    values = {k: v for k, v in recipe.to_dict().items() if k != "evaluate"}
+    values["model"].pop("temperature", None)  # chosen on validation tasks, whatever the recipe says
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def run(family, name, method, args):
     """Collect, train, choose the temperature and evaluate; yields (training seed, what was found) of each model."""
     recipe = load(method, args)
@@ -309,6 +316,7 @@ def main():
             if args.methods and name not in args.methods:
                 continue
             how = {"recipe": method.recipe, "overrides": method.overrides, "more": args.overrides, "steps": args.steps}
+            how["digest"] = digest(load(method, args))
             found = stored(family, args).get(name, {})
             # Runs of other settings are no further seeds of these.
             found = found if found.get("how") == how else {"how": how, "runs": {}}

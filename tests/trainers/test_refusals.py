@@ -139,4 +139,6 @@ def test_how_many_actions_windows_tell_of_decides_a_run(tmp_path, other_historie
         run = described(mixture, num_actions=9, own_actions=own)
         assert (run["num_actions"], run["own_actions"]) == (9, own)
         assert next(differences(run, described(mixture, num_actions=10, own_actions=own))) == ("num_actions", 9, 10)
-        assert ("num_actions", None, 9) in [(name, a or None, b) for name, a, b in differences(described(mixture), run)]
+        assert ("num_actions", None, 9) in [
+            (name, a or None, b) for name, a, b in differences(described(mixture), run)
+        ]
