@@ -165,7 +165,9 @@ def test_a_killed_collection_of_streams_loses_only_the_shard_in_work(tmp_path, n
 
 def test_an_interrupted_command_says_so_in_one_sentence(tmp_path):
     arguments = f"collect --config quickstart --output_dir {tmp_path} --collect.histories_per_task 1".split()
-    # Small shards; the workers are told of them by the plan.
+    # Long histories, so that a busy machine still sees the first shard before the last; and small shards, which the plan
+    # tells the workers of.
+    arguments += ["--collect.episodes", "4000"]
     code = (
         "import sys; from hf_icrl.dataset_builders import shard_sizes; shard_sizes.MANY_HISTORIES = 11\n"
         f"from hf_icrl.cli.main import main; sys.exit(main({arguments!r} + ['--collect.num_proc', '2']))"

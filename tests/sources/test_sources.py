@@ -152,7 +152,8 @@ def test_bad_requests_are_named():
         source.generate(family, tasks, [0, -1], 1, 0)
     with pytest.raises(ValueError, match="num_episodes is 0"):
         source.generate(family, tasks, [0, 1], 0, 0)
-    with pytest.raises(ValueError, match=r"Discrete observations, .* MultiDiscrete\(\[9 9\]\)"):
-        source.generate(task_family("dark_room", observation="row_col"), tasks, [0, 1], 1, 0)
+    contexts = task_family("contextual_bandit", num_arms=2)
+    with pytest.raises(ValueError, match=r"Discrete observations, .*contextual_bandit.* has Box\("):
+        source.generate(contexts, contexts.sample(2), [0, 1], 1, 0)
     with pytest.raises(ValueError, match="random_actions lists 7"):
         make_source("noise_curriculum", random_actions=[1, 7]).generate(family, tasks, [0, 1], 1, 0)
