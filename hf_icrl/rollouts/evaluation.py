@@ -74,24 +74,16 @@ def evaluate(
     drawing = {"temperature": temperature, "overflow": overflow, "refill_keep": refill_keep}
     row_ids = row_ids_of(len(tasks), seeds)
 
-    start = time.perf_counter()
-    envs = family.make_vec(tasks * seeds)
-    try:
-        with dropout_when_acting(model, act_with_dropout) as dropout:
-            result = rollout(
-                model,
-                envs,
-                episodes,
-                seed=seed,
-                row_ids=row_ids,
-                record=RECORDED,
-                progress=progress,
-                **drawing,
-            )
-    finally:
-        envs.close()
-    seconds = time.perf_counter() - start
-
+    result, dropout, seconds = timed_rollout(
+        model,
+        lambda: family.make_vec(tasks * seeds),
+        episodes,
+        act_with_dropout,
+        seed=seed,
+        row_ids=row_ids,
+        progress=progress,
+        **drawing,
+    )
     return report_of(
         result,
         model=model,
@@ -105,11 +97,32 @@ def evaluate(
         evaluation_set=evaluation_set,
         more={
             "dataset": None if dataset is None else os.fspath(dataset),
-            "wall_clock_seconds": round(seconds, 3),
+            "wall_clock_seconds": seconds,
             "command": command,
         },
         reference=reference,
     )
+
+
+def timed_rollout(model, make_envs, episodes, act_with_dropout, **options):
+    """One rollout that records what reports need, in environments that are made for it and closed after it.
+
+    Args:
+        model, episodes (`int`), options: as `rollout` takes them.
+        make_envs: a function without arguments that makes the environments.
+        act_with_dropout (`bool`, *optional*): see `dropout_when_acting`.
+
+    Returns:
+        `(Rollout, bool, float)`: what was done, whether with dropout, and the seconds that it took, to the millisecond.
+    """
+    start = time.perf_counter()
+    envs = make_envs()
+    try:
+        with dropout_when_acting(model, act_with_dropout) as dropout:
+            result = rollout(model, envs, episodes, record=RECORDED, **options)
+    finally:
+        envs.close()
+    return result, dropout, round(time.perf_counter() - start, 3)
 
 
 @contextlib.contextmanager

@@ -1,16 +1,15 @@
 """`evaluate_sets`: one model on many sets of tasks at once, each with a report of its own."""
 
 import hashlib
-import time
 from dataclasses import fields
 
 import numpy as np
 
 from hf_icrl.envs.joint import JointVectorEnv
-from hf_icrl.rollouts.acting import Rollout, rollout
+from hf_icrl.rollouts.acting import Rollout
 from hf_icrl.rollouts.checks import same_space
-from hf_icrl.rollouts.evaluation import dropout_when_acting, loaded
-from hf_icrl.rollouts.reporting import RECORDED, report_of, row_ids_of
+from hf_icrl.rollouts.evaluation import loaded, timed_rollout
+from hf_icrl.rollouts.reporting import report_of, row_ids_of
 from hf_icrl.rollouts.set_reports import SetReports, check_set_name
 from hf_icrl.rollouts.which_tasks import check_sets_held_out
 
@@ -87,25 +86,20 @@ def evaluate_sets(
     drawing = {"temperature": temperature, "overflow": overflow, "refill_keep": refill_keep}
     row_ids = [row_ids_of(len(tasks), seeds, _set_key(name) * _ROWS_PER_SET) for name, (_, tasks) in sets.items()]
 
-    start = time.perf_counter()
-    envs = JointVectorEnv([family.make_vec(tasks * seeds) for family, tasks in sets.values()])
-    try:
-        with dropout_when_acting(model, act_with_dropout) as dropout:
-            result = rollout(
-                model,
-                envs,
-                episodes,
-                seed=seed,
-                row_ids=np.concatenate(row_ids),
-                record=RECORDED,
-                progress=progress,
-                **drawing,
-            )
-    finally:
-        envs.close()
+    result, dropout, seconds = timed_rollout(
+        model,
+        lambda: JointVectorEnv([family.make_vec(tasks * seeds) for family, tasks in sets.values()]),
+        episodes,
+        act_with_dropout,
+        seed=seed,
+        row_ids=np.concatenate(row_ids),
+        progress=progress,
+        **drawing,
+    )
+    slices = result.state.envs.slices
     more = {
         "dataset": None if dataset is None else str(dataset),
-        "wall_clock_seconds": round(time.perf_counter() - start, 3),
+        "wall_clock_seconds": seconds,
         "rolled_out_with": list(sets),
         "command": command,
     }
@@ -124,7 +118,7 @@ def evaluate_sets(
             reference=(references or {}).get(name),
             more=more,
         )
-        for (name, (family, tasks)), rows, ids in zip(sets.items(), envs.slices, row_ids, strict=True)
+        for (name, (family, tasks)), rows, ids in zip(sets.items(), slices, row_ids, strict=True)
     }
     return SetReports(reports, skipped)
 

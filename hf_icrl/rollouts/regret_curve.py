@@ -26,9 +26,9 @@ def regret_curve_png(report):
         low, high = np.asarray(report["regret_curve_ci95"]).T
         axes.fill_between(pulls, low, high, color=BLUE, alpha=0.18, linewidth=0, zorder=2)
         top = high[-1]
-    if None not in report["oracle_return"] and None not in report["random_return"]:
-        an_episode = np.mean(np.subtract(report["oracle_return"], report["random_return"]))
-        random = an_episode / report["mean_episode_length"] * pulls
+    a_pull = random_regret(report)
+    if a_pull is not None:
+        random = a_pull * pulls
         axes.plot(pulls, random, color=MUTED, linewidth=1.3, linestyle=(0, (1.5, 2)), zorder=1)
         labels.append((random[-1], "random", MUTED, "normal"))
     if report.get("source_regret_curve") is not None:
@@ -43,3 +43,11 @@ def regret_curve_png(report):
     label_right(axes, labels)
     title(figure, report)
     return figure_png(figure)
+
+
+def random_regret(report):
+    """Expected regret of one uniformly random pull, mean over tasks, or None."""
+    if None in report["oracle_return"] or None in report["random_return"]:
+        return None
+    an_episode = np.mean(np.subtract(report["oracle_return"], report["random_return"]))
+    return an_episode / report["mean_episode_length"]

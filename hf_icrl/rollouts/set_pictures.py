@@ -7,6 +7,7 @@ from matplotlib import colormaps
 from matplotlib.ticker import MaxNLocator
 
 from hf_icrl.plots import AXIS, BLUE, GRID, INK, MUTED, figure_png, new_figure
+from hf_icrl.rollouts.regret_curve import random_regret
 from hf_icrl.rollouts.set_reports import score
 
 _WIDTH = 9.0  # inches
@@ -91,7 +92,7 @@ def regret_png(reports):
     for name, curve in curves.items():
         pulls = np.arange(1, len(curve) + 1)
         axes.plot(pulls, curve, color=colours[name], linewidth=2.0, zorder=4)
-        random = _random_regret(reports[name])
+        random = random_regret(reports[name])
         if random is not None:
             axes.plot(
                 pulls,
@@ -250,14 +251,6 @@ def _spread(at, gap):
             blocks[-2:] = [((a * m + b * n) / (m + n), m + n)]
     places = np.concatenate([np.full(size, mean) for mean, size in blocks])
     return np.clip(places, 0.0, max(1.0 - due[-1], 0.0)) + due
-
-
-def _random_regret(report):
-    """Expected regret of one uniformly random pull, mean over tasks, or None."""
-    if None in report["oracle_return"] or None in report["random_return"]:
-        return None
-    an_episode = np.mean(np.subtract(report["oracle_return"], report["random_return"]))
-    return an_episode / report["mean_episode_length"]
 
 
 def _moving_mean(values, window):
