@@ -87,17 +87,7 @@ def label_right(axes, labels):
     at = np.array([(label[0] - low) / (high - low) for label in labels])
     # What differs by less than the eye can tell counts as equal.
     order = np.lexsort(([_LABEL_ORDER.index(label[1]) for label in labels], at.round(2)))
-    places = np.sort(at)
-    for _ in range(200):
-        gaps = np.diff(places)
-        tight = gaps < _LABEL_HEIGHT - 1e-9
-        if not tight.any():
-            break
-        for i in np.flatnonzero(tight):
-            push = (_LABEL_HEIGHT - (places[i + 1] - places[i])) / 2
-            places[i] -= push
-            places[i + 1] += push
-        places = np.clip(places, 0.015, 0.985)
+    places = spread(np.sort(at), _LABEL_HEIGHT)
     for place, index in zip(places, order, strict=True):
         _, name, colour, weight = labels[index]
         axes.annotate(
@@ -113,6 +103,23 @@ def label_right(axes, labels):
             fontweight=weight,
             annotation_clip=False,
         )
+
+
+def spread(at, gap):
+    """Places as near as possible to the ascending `at`, at least `gap` apart, where they fit within 0 to 1.
+
+    Least squares under these constraints: of the places minus their due distances, the isotonic regression, in which
+    neighbours out of order are pooled to their mean.
+    """
+    due = gap * np.arange(len(at))
+    blocks = []  # (mean, size)
+    for value in at - due:
+        blocks.append((value, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, m), (b, n) = blocks[-2:]
+            blocks[-2:] = [((a * m + b * n) / (m + n), m + n)]
+    places = np.concatenate([np.full(size, mean) for mean, size in blocks])
+    return np.clip(places, 0.0, max(1.0 - due[-1], 0.0)) + due
 
 
 def _mark_full_context(axes, report, episodes):

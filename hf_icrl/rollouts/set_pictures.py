@@ -7,6 +7,7 @@ from matplotlib import colormaps
 from matplotlib.ticker import MaxNLocator
 
 from hf_icrl.plots import AXIS, BLUE, GRID, INK, MUTED, figure_png, new_figure
+from hf_icrl.rollouts.curves import spread
 from hf_icrl.rollouts.regret_curve import random_regret
 from hf_icrl.rollouts.set_reports import score
 
@@ -220,7 +221,7 @@ def _label_lines(axes, labels):
     gap = _LABEL_INCHES / inches
     labels = sorted(labels, key=lambda label: label[0])
     at = np.array([(label[0] - low) / (high - low) for label in labels])
-    for (_, text, colour), end, place in zip(labels, at, _spread(at, gap), strict=True):
+    for (_, text, colour), end, place in zip(labels, at, spread(at, gap), strict=True):
         axes.plot([1.0, 1.026], [end, place], transform=axes.transAxes, color=colour, linewidth=0.9, clip_on=False)
         axes.annotate(
             text,
@@ -234,23 +235,6 @@ def _label_lines(axes, labels):
             color=colour,
             annotation_clip=False,
         )
-
-
-def _spread(at, gap):
-    """Places as near as possible to the ascending `at`, at least `gap` apart, where they fit within 0 to 1.
-
-    Least squares under these constraints: of the places minus their due distances, the isotonic regression, in which
-    neighbours out of order are pooled to their mean.
-    """
-    due = gap * np.arange(len(at))
-    blocks = []  # (mean, size)
-    for value in at - due:
-        blocks.append((value, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (a, m), (b, n) = blocks[-2:]
-            blocks[-2:] = [((a * m + b * n) / (m + n), m + n)]
-    places = np.concatenate([np.full(size, mean) for mean, size in blocks])
-    return np.clip(places, 0.0, max(1.0 - due[-1], 0.0)) + due
 
 
 def _moving_mean(values, window):

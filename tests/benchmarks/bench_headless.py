@@ -39,7 +39,7 @@ from hf_icrl.rollouts.metrics import seeds_interval
 from hf_icrl.rollouts.set_reports import SETS_FILE
 
 DATA = Path(__file__).parent / "data"
-TEMPERATURES = (0.0, 0.3, 0.5, 0.7, 1.0)
+TEMPERATURES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.85, 1.0)
 
 
 @dataclass
