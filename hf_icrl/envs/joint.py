@@ -5,7 +5,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from hf_icrl.envs.vector import reset_mask, slot_seeds
+from hf_icrl.envs.vector import reset_mask, slot_seeds, told_info
 
 _FINAL = ("final_obs", "_final_obs", "final_info", "_final_info")
 
@@ -15,7 +15,7 @@ class JointVectorEnv(VectorEnv):
 
     Discrete actions may differ in number. The joint action space is then the largest one, and in any case the info
     `action_mask`, int8 `(num_envs, largest)`, says which actions each slot has: those that its part's own `action_mask`
-    allows, or all of its part's. Other infos are those of the parts; where a part does not give one that another does,
+    allows (the last that it told of), or all of its part's. Other infos are those of the parts; where a part does not give one that another does,
     its slots have NaN (0 or `None`, if it is no float), and the mask `_name` beside it is false.
 
     Autoreset is same-step, as that of the parts must be.
@@ -49,6 +49,7 @@ class JointVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._newest = [None] * len(self.parts)  # what each part showed last: (observations, infos)
+        self._told = [None] * len(self.parts)  # the actions that each part's slots have, int8 (slots, its actions)
         self._mask = None
 
     def reset(self, *, seed=None, options=None):
@@ -65,6 +66,7 @@ class JointVectorEnv(VectorEnv):
             raise ValueError("the first reset must be of all environments; leave options['reset_mask'] out")
         for number, (part, own) in enumerate(zip(self.parts, self.slices, strict=True)):
             if mask[own].all():
+                self._told[number] = None
                 self._newest[number] = part.reset(seed=seeds[own], options=rest or None)
             elif mask[own].any():
                 self._newest[number] = part.reset(seed=seeds[own], options={**rest, "reset_mask": mask[own]})
@@ -120,24 +122,27 @@ class JointVectorEnv(VectorEnv):
         """The observations and infos of all parts, as they are now."""
         infos = [infos for _, infos in self._newest]
         if self._discrete:
-            infos = [self._with_mask(part, one) for part, one in zip(self.parts, infos, strict=True)]
+            infos = [self._with_mask(number, one) for number, one in enumerate(infos)]
         joined = _join([part.num_envs for part in self.parts], infos)
         self._mask = joined["action_mask"].copy() if self._discrete else True
         return np.concatenate([observations for observations, _ in self._newest]), joined
 
-    def _with_mask(self, part, infos):
+    def _with_mask(self, number, infos):
         """The part's infos with an `action_mask` of the joint width, in those of ended episodes, too."""
-        infos = {**infos, **self._wide_mask(part, infos, np.ones(part.num_envs, bool))}
+        part, before = self.parts[number], self._told[number]
+        if before is None:
+            before = np.ones((part.num_envs, int(part.single_action_space.n)), np.int8)
+        self._told[number] = told_info(infos, "action_mask", before)
+        infos = {**infos, **self._wide_mask(self._told[number], np.ones(part.num_envs, bool))}
         if "final_info" in infos:
-            final = infos["final_info"]
-            infos["final_info"] = {**final, **self._wide_mask(part, final, infos["_final_info"])}
+            final, ended = infos["final_info"], infos["_final_info"]
+            infos["final_info"] = {**final, **self._wide_mask(told_info(final, "action_mask", before), ended)}
         return infos
 
-    def _wide_mask(self, part, infos, slots):
+    def _wide_mask(self, mask, slots):
         """The entries `action_mask` and `_action_mask` for the slots (bool) that have infos; zeros for the others."""
-        own = int(part.single_action_space.n)
-        wide = np.zeros((part.num_envs, self.single_action_space.n), np.int8)
-        wide[:, :own] = infos.get("action_mask", 1)
+        wide = np.zeros((len(mask), self.single_action_space.n), np.int8)
+        wide[:, : mask.shape[1]] = mask
         wide[~slots] = 0
         return {"action_mask": wide, "_action_mask": slots.copy()}
 

@@ -42,6 +42,20 @@ def true_info(infos, name):
     return true
 
 
+def told_info(infos, name, before):
+    """The info `name` of each slot, and `before`, `(n, ...)`, where nothing is told of it now: a new array `(n, ...)`.
+
+    Environments may tell what seldom changes in `reset` alone. gymnasium's mask `_name` then says which slots told it.
+    """
+    if name not in infos:
+        return np.array(before)
+    told = infos.get(f"_{name}")
+    if told is None or np.all(told):
+        return np.array(infos[name])
+    told = np.asarray(told, bool).reshape(-1, *(1,) * (np.ndim(before) - 1))
+    return np.where(told, infos[name], before)
+
+
 def same_step_infos(final_observations, ended, final=None, now=None):
     """The infos of a step, exactly as gymnasium's `SyncVectorEnv` in same-step mode gives them.
 

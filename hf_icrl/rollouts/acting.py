@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
-from hf_icrl.envs import true_info
+from hf_icrl.envs.vector import told_info, true_info
 from hf_icrl.naming import check_names
 from hf_icrl.rollouts.acting_state import ActingState, save_state
 from hf_icrl.rollouts.checks import check_envs
@@ -241,19 +241,21 @@ def _tell_actions(state, envs, infos, goes_on=False):
             f"these environments have {own} actions, the rollout that goes on in them began with {number}: how many "
             "there will ever be is fixed then, so begin a new rollout, with history= what was seen before"
         )
-    mask = infos.get("action_mask", np.ones((envs.num_envs, own)))
-    # A model of padded spaces has more actions than these environments.
-    mask = np.pad(np.asarray(mask, bool), [(0, 0), (0, number - own)])
     known = model_state.available_actions
+    # Environments that tell nothing have all their actions, or those that the caller has announced.
+    before = np.ones((envs.num_envs, own), bool) if known is None else known[:, :own]
+    mask = told_info(infos, "action_mask", before).astype(bool)
+    # A model of padded spaces has more actions than these environments.
+    mask = np.pad(mask, [(0, 0), (0, number - own)])
     same = mask.all() if known is None else np.array_equal(known, mask)
     if same:
         return
     if goes_on:
-        before = mask.shape[1] if known is None else known.sum(axis=1)
-        row = int(np.flatnonzero((mask != (True if known is None else known)).any(axis=1))[0])
+        had = np.ones_like(mask) if known is None else known
+        row = int(np.flatnonzero((mask != had).any(axis=1))[0])
         raise ValueError(
             f"row {row} has {int(mask[row].sum())} actions in these environments, and had "
-            f"{int(np.broadcast_to(before, len(mask))[row])} or others before: announce it with "
+            f"{int(had[row].sum())} or others before: announce it with "
             "state.model.set_available_actions(mask) before the rollout goes on"
         )
     model_state.set_available_actions(mask)

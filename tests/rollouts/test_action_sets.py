@@ -6,6 +6,7 @@ import torch
 from gymnasium.vector import VectorWrapper
 
 from hf_icrl import HeadlessADConfig, HeadlessADModel, rollout, task_family
+from hf_icrl.envs.joint import JointVectorEnv
 from hf_icrl.rollouts import load_state
 
 ARMS = 12
@@ -126,3 +127,61 @@ def test_going_on_in_environments_with_other_actions_must_be_announced(headless,
     # Where nothing was announced, the same environments as before go on as they are.
     state = load_state(tmp_path, headless)
     rollout(headless, family.make_vec([{"means": m} for m in means]), 1, state=state)
+
+
+def test_what_was_announced_stays_where_environments_tell_nothing(headless):
+    family = task_family("dark_room", size=3, horizon=6, word_length=2)
+    config = HeadlessADConfig(
+        observation_space={"type": "Discrete", "n": 9},
+        action_space={"type": "Discrete", "n": 25},
+        action_dim=8,
+        context_length=10,
+        trunk_config={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+    )
+    model = HeadlessADModel(config)
+    first = rollout(model, family.make_vec(family.tasks()[:2]), 2)
+    first.state.model.set_available_actions(np.isin(np.arange(25), [3, 8])[None].repeat(2, axis=0))
+    for envs in (first.state.envs, family.make_vec(family.tasks()[:2])):
+        more = rollout(model, envs, 3, state=first.state, record=True)
+        taken = more.history["actions"]
+        inside = np.arange(taken.shape[1]) < more.history["lengths"][:, None]
+        # What a row that was ahead had done before was another set's.
+        assert np.isin(taken[:, 6:][inside[:, 6:]], [3, 8]).all()
+        np.testing.assert_array_equal(first.state.model.available_actions.sum(axis=1), 2)
+
+
+class ToldOnce(VectorWrapper):
+    """Bandits that tell their arms when an episode begins, and only the slots in which one does."""
+
+    def step(self, actions):
+        *outcome, infos = self.env.step(actions)
+        began = outcome[2] | outcome[3]
+        infos = {name: value for name, value in infos.items() if "action_mask" not in name}
+        if began.any():
+            mask = np.zeros((self.num_envs, ARMS), np.int8)
+            mask[began] = self.mask[began]
+            infos |= {"action_mask": mask, "_action_mask": began}
+        return (*outcome, infos)
+
+    def reset(self, **kwargs):
+        observations, infos = self.env.reset(**kwargs)
+        self.mask = infos["action_mask"].copy()
+        return observations, infos
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_arms_that_are_told_once_are_remembered(headless, bandits, joint):
+    envs = ToldOnce(bandits)
+    sets = bandits.reset(seed=0)[1]["action_mask"].astype(bool)
+    if joint:
+        envs, sets = (
+            JointVectorEnv(
+                [envs, task_family("bernoulli_bandit", num_arms=3, horizon=9).make_vec([{"means": [0.1, 0.2, 0.3]}])]
+            ),
+            np.concatenate([sets, np.arange(ARMS)[None] < 3]),
+        )
+    result = rollout(headless, envs, 4, seed=1, record=True)
+    assert not sets.all()
+    for row, actions in enumerate(result.history["actions"]):
+        assert sets[row, actions].all()
+    np.testing.assert_array_equal(result.state.model.available_actions, sets)
