@@ -42,6 +42,12 @@ class HeadlessADConfig(ICRLPreTrainedConfig):
         train_temperature (`float`, *optional*, defaults to 1.0):
             Similarities are divided by it in the loss. `temperature` divides them when acting, so the trained
             distribution is that of `temperature=train_temperature`; the paper acts at 1, which is sharper or flatter.
+        logit_scale (`str`, *optional*, defaults to `"constant"`):
+            `"log_actions"`: similarities are multiplied by ln n, n >= 2 being the number of available actions, in the
+            loss and when acting. What is there to be told apart grows with n: with a constant scale (the paper's) the
+            many actions of a large set together draw probability away from the best ones, so that a larger set wants a
+            lower temperature than that which was chosen on smaller ones. Ours, after the softmax of Nakanishi 2025
+            (arXiv:2501.19399), which does so for attention.
 
     Example:
 
@@ -67,6 +73,7 @@ class HeadlessADConfig(ICRLPreTrainedConfig):
     action_loss: Literal["info_nce", "mse"] = "info_nce"
     loss_mask: Literal["exclude", "zero"] = "exclude"
     train_temperature: float | int = 1.0
+    logit_scale: Literal["constant", "log_actions"] = "constant"
 
     @property
     def reads_action_sets(self):
@@ -86,6 +93,13 @@ class HeadlessADConfig(ICRLPreTrainedConfig):
             raise ValueError(f"action_dim={self.action_dim}; it must be at least 1")
         if not 0 < self.train_temperature < math.inf:
             raise ValueError(f"train_temperature={self.train_temperature}; it must be above 0 and finite")
+        unread = {"loss_mask": "exclude", "train_temperature": 1.0} if self.action_loss == "mse" else {}
+        for name, default in unread.items():
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} was given with action_loss='mse', which does not read it: leave it "
+                    "out, or use action_loss='info_nce'"
+                )
         if self.label_smoothing:
             raise ValueError(
                 f"label_smoothing={self.label_smoothing}, but the contrastive loss of Headless-AD has none: leave it out"

@@ -21,6 +21,7 @@ class ContrastiveHead(nn.Module):
         super().__init__()
         self.squared_error, self.zero_mask = config.action_loss == "mse", config.loss_mask == "zero"
         self.train_temperature = float(config.train_temperature)
+        self.log_scale = config.logit_scale == "log_actions"
         self.projection = nn.Linear(hidden_size, config.action_dim)
 
     def forward(self, hidden_states):
@@ -36,6 +37,9 @@ class ContrastiveHead(nn.Module):
         if self.squared_error:
             lengths = predictions.square().sum(-1, keepdim=True) + vectors.square().sum(-1)[:, None]
             logits = 2 * logits - lengths
+        if self.log_scale:
+            number = vectors.shape[1] if available is None else available.sum(1)[:, None, None]
+            logits = logits * torch.as_tensor(number, device=logits.device).clamp(min=2).log()
         if available is not None:
             logits = logits.masked_fill(~available[:, None], -torch.inf)
         return logits
