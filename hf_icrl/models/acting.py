@@ -164,17 +164,24 @@ class ActingMixin:
 
         Raises:
             ValueError: an observation outside the space of the model (value and space are named), wrong shapes,
-                missing rewards, a reward that is not in the model's reward table, or an episode that goes on longer
-                than a model with `position_embedding="env_time"` has times for.
+                missing rewards, a reward that is not in the model's reward table, an episode that goes on longer
+                than a model with `position_embedding="env_time"` has times for, or outputs that are not finite.
         """
         inputs = state.next_inputs(to_numpy(observations), rewards, dones)
         rows = np.arange(state.batch_size)
         with self._acting(state):
             self._make_room(state)
-            logits = self._append(state, inputs)
-        actions, state.entropies = self.head.draw(
-            logits, state.temperature, state.seed, state.row_ids, state.draws, state.available_actions
-        )
+            lengths = state.cache.lengths.copy()
+            try:
+                logits = self._append(state, inputs)
+                drawn = self.head.draw(
+                    logits, state.temperature, state.seed, state.row_ids, state.draws, state.available_actions
+                )
+            except BaseException:
+                # What was written lies beyond what counts, and the next step is written over it.
+                state.cache.lengths = lengths
+                raise
+        actions, state.entropies = drawn
         state.remember(rows, inputs)
         state.last_actions = actions.copy()
         state.outcome_known[:] = False
@@ -262,13 +269,13 @@ class ActingMixin:
         """Recompute the context of these rows from their prompts and newest `counts` steps, in one pass."""
         longest, per_step = int(counts.max()), self.config.tokens_per_step
         prompts = state.prompt_lengths(rows)
-        state.prompt_tokens[rows], state.prompt_stale[rows] = prompts, False
-        if longest == 0 and not state.prompts:
-            state.cache.lengths[rows] = 0
-            return
+        # Until it is written: if the pass fails (memory may run out), the next `act` writes it anew.
+        state.prompt_tokens[rows], state.prompt_stale[rows] = prompts, True
         num_tokens = int(prompts.max()) + longest * per_step
         state.cache.plan_fill(rows, prompts + counts * per_step, num_tokens, self.device)
-        self._forward(state, rows, state.newest(rows, counts))
+        if num_tokens:
+            self._forward(state, rows, state.newest(rows, counts))
+        state.prompt_stale[rows] = False
 
     def _append(self, state, inputs, rows=None):
         """Run new steps of all rows, or of `rows`, through the model and the cache: logits of the last step."""

@@ -78,15 +78,28 @@ def draw_categorical(logits, temperature, seed, row_ids, draws, available=None):
     Returns:
         `tuple[np.ndarray, np.ndarray]`: actions, int64 (rows,), and the entropies in nats of the distributions that
         they were drawn from, float64 (rows,).
+
+    Raises:
+        ValueError: the logit of an action that may be drawn is not finite.
     """
+    finite = np.isfinite(logits) if available is None else np.isfinite(logits) | ~available
+    if not finite.all():
+        row, action = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"the model gives the action {action} of row {row} the logit {logits[row, action]}, which is not finite: its "
+            "weights are broken (did training diverge?), or its dtype is too narrow for them"
+        )
     last = logits.shape[1] - 1
     if available is not None:
         logits = np.where(available, logits, -np.inf)
         last = last - available[:, ::-1].argmax(1)
     if temperature == 0:
         return logits.argmax(1).astype(np.int64), np.zeros(len(logits))
-    scaled = logits.astype(np.float64) / temperature
+    scaled = logits.astype(np.float64)
+    # Before the division, which a temperature near 0 lets overflow (to -inf, which has no weight, as is right).
     scaled -= scaled.max(1, keepdims=True)
+    with np.errstate(over="ignore"):
+        scaled /= temperature
     weights = np.exp(scaled)
     cumulative = weights.cumsum(1)
     total = cumulative[:, -1:]

@@ -95,7 +95,10 @@ class HeadlessADModel(ICRLPreTrainedModel):
             ValueError: an observation, action or label outside the spaces, a label that is not available, vectors of
                 another width, neither or both of seeds and vectors, or an argument that would not be read.
         """
-        vectors = self._vectors(available_actions, action_seeds, action_embeddings, len(previous_dones))
+        # Not the model's own device: a replica of torch's DataParallel has no parameters to ask.
+        vectors = self._vectors(
+            available_actions, action_seeds, action_embeddings, len(previous_dones), previous_dones.device
+        )
         steps = (observations, previous_actions, previous_rewards, previous_dones)
         self._check_actions(previous_actions, previous_dones, available_actions, labels, vectors)
         self.check_inputs(*steps, episode_times, labels, previous_observations)
@@ -132,8 +135,8 @@ class HeadlessADModel(ICRLPreTrainedModel):
             attentions=outputs.attentions,
         )
 
-    def _vectors(self, available, seeds, vectors, num_rows):
-        """The vectors of the actions, float32 (batch, actions, action_dim), on the model's device."""
+    def _vectors(self, available, seeds, vectors, num_rows, device):
+        """The vectors of the actions, float32 (batch, actions, action_dim), on this device."""
         if (seeds is None) == (vectors is None):
             raise ValueError(
                 f"{'neither' if seeds is None else 'both'} of action_seeds and action_embeddings were given: give one "
@@ -166,7 +169,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
             )
         shared = self.config.action_draw == "batch"
         drawn = self.codes.draw(_WINDOW_SEED, ids[:1] if shared else ids, num_actions)
-        return torch.from_numpy(drawn).to(self.device).expand(num_rows, -1, -1)
+        return torch.from_numpy(drawn).to(device).expand(num_rows, -1, -1)
 
     def _check_actions(self, previous_actions, previous_dones, available, labels, vectors):
         """Raise `ValueError` for actions that there are no vectors of, and for labels that are not available.
@@ -199,6 +202,9 @@ class HeadlessADModel(ICRLPreTrainedModel):
 
     def _positions(self, prompt, tokens, num_steps, position_ids, begins):
         """Positions of the tokens, int64 (batch or 1, tokens): 0 in the prompt, then 1, 2, ..."""
+        if self.config.action_prompt and len(tokens) == 1:
+            # Of one row alone transformers asks whether its positions are those of several packed sequences.
+            self.check_attention("the prompt of the actions stands at one position (in a batch of one row)")
         device, per_step = tokens.device, self.config.tokens_per_step
         if self.config.position_embedding == "env_time":
             self.check_equal_positions(position_ids)

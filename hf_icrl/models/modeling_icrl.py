@@ -129,11 +129,15 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         """With `position_embedding="env_time"` all tokens stand at position 0: raise `ValueError` where that fails."""
         if position_ids is not None:
             raise ValueError("position_ids were given, but position_embedding='env_time' has no positions of steps")
+        self.check_attention("position_embedding='env_time' makes all positions equal")
+
+    def check_attention(self, why):
+        """Raise `ValueError` where the attention implementation reads positions as boundaries of sequences."""
         implementation = str(self.trunk.config._attn_implementation)
         if "flash" in implementation:
             raise ValueError(
-                f"the attention implementation {implementation!r} takes equal positions for the beginnings of "
-                "separate sequences, and position_embedding='env_time' makes all positions equal: use 'sdpa'"
+                f"the attention implementation {implementation!r} takes positions that do not count up for the "
+                f"beginnings of separate sequences, and {why}: use model.set_attn_implementation('sdpa')"
             )
 
     def run_trunk(

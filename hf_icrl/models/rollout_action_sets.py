@@ -23,14 +23,25 @@ class ActionSetsMixin:
         # How many tokens of its set lie in a row's cache, and whether they are those of another set or missing.
         self.prompt_tokens = np.zeros(self.batch_size, np.int64)
         self.prompt_stale = np.full(self.batch_size, prompts)
-        self.available_actions = None
+        self._available_actions = None
         if available_actions is not None:
-            self.available_actions = self.checked_available(available_actions, self.batch_size)
-            self.available_actions.flags.writeable = False
+            self._available_actions = self.checked_available(available_actions, self.batch_size)
+            self._available_actions.flags.writeable = False
         self.action_embeddings = action_embeddings
         if codes is not None:
             self.action_embeddings = codes.draw(self.seed, self.row_ids, self.action_space.sizes[0])
         self._tensors = None
+
+    @property
+    def available_actions(self):
+        """bool (rows, actions), read-only: the actions that each row may choose among; None: all of them."""
+        return self._available_actions
+
+    @available_actions.setter
+    def available_actions(self, mask):
+        raise AttributeError(
+            "an action set that changes must be announced: state.set_available_actions(mask), which tells the prompt, too"
+        )
 
     def restart_action_sets(self, rows, ids):
         """These rows begin a new history, under new `ids` unless None: new vectors for those, and a prompt to write."""
@@ -65,7 +76,7 @@ class ActionSetsMixin:
         sets[rows] = mask
         # Written to by nobody else: a set that changes must be announced here, where the prompt is told.
         sets.flags.writeable = False
-        self.available_actions, self._tensors = sets, None
+        self._available_actions, self._tensors = sets, None
         if self.prompts:
             self.prompt_stale[rows[changed]] = True
 
@@ -81,8 +92,9 @@ class ActionSetsMixin:
             )
         if mask.shape[1] != space.sizes[0]:
             raise ValueError(
-                f"available_actions has {mask.shape[1]} actions, but there are {space.sizes[0]}: name all actions that "
-                "there will ever be when the rollout begins, and mark as false those that are not there now"
+                f"available_actions has {mask.shape[1]} actions, but there are {space.sizes[0]}: it is a mask, not a list "
+                "of actions. Name all that there will ever be when the rollout begins, and mark as false those that are "
+                "not there now"
             )
         odd = mask[(mask != 0) & (mask != 1)]
         if odd.size:

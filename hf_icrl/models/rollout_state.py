@@ -233,14 +233,18 @@ class RolloutState(ActionSetsMixin):
 
         Args:
             rows (`np.ndarray`): int64 (rows,).
-            counts (`np.ndarray`): int64 (rows,), between 1 and W.
+            counts (`np.ndarray`): int64 (rows,), between 0 and W. A row that has none gets a step without predecessor.
 
         Returns:
             `dict[str, np.ndarray]`: each (rows, counts.max(), ...).
         """
         offset = np.minimum(np.arange(counts.max()), counts[:, None] - 1)
         slots = (self.steps[rows, None] - counts[:, None] + offset) % self.context_length
-        return {name: values[rows[:, None], slots] for name, values in self.inputs.items()}
+        newest = {name: values[rows[:, None], slots] for name, values in self.inputs.items()}
+        # What lies there is of another history, or was never written.
+        for name, values in newest.items():
+            values[counts == 0] = -1 if name == "previous_dones" else 0
+        return newest
 
     def state_dict(self):
         """Everything, so that `model.load_rollout(state.state_dict())` goes on with the same bits.

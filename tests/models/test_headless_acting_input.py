@@ -28,7 +28,11 @@ def begun(request, make_headless):
 @pytest.mark.parametrize(
     ("mask", "rows", "message"),
     [
-        (np.ones((2, 5), bool), None, "available_actions has 5 actions, but there are 4: name all actions that there"),
+        (
+            np.ones((2, 5), bool),
+            None,
+            "available_actions has 5 actions, but there are 4: it is a mask, not a list of actions. Name all that there",
+        ),
         (np.ones((2, 3), bool), None, "available_actions has 3 actions, but there are 4"),
         (np.array([[1, 0, 0, 0], [0, 0, 0, 0]]), None, "row 1 has no available action"),
         (np.ones((2, 4), bool), [0], r"available_actions has shape \(2, 4\), expected \(1, 4\)"),
@@ -50,6 +54,8 @@ def test_sets_do_not_change_behind_the_back_of_the_prompt(begun):
     _, state, _ = begun
     with pytest.raises(ValueError, match="read-only"):
         state.available_actions[0] = True
+    with pytest.raises(AttributeError, match=r"must be announced: state\.set_available_actions"):
+        state.available_actions = ~SETS
     mask = SETS.copy()
     state.set_available_actions(mask)
     mask[:] = True
@@ -112,3 +118,46 @@ def test_given_vectors_may_be_of_every_row_or_of_all(make_headless, shape, conve
     state.restart([0, 1], row_ids=[5, 6])  # given vectors stay
     np.testing.assert_array_equal(state.action_embeddings[1], vectors.reshape(-1, 6, 8)[-1])
     assert model.act(state, [1, 2]).max() < 6
+
+
+def test_a_step_that_is_refused_late_can_be_given_again(make_headless, monkeypatch):
+    """A row begins anew while another one's prompt is rewritten, then the pass or the weights fail: nothing is lost."""
+    model = make_headless(reward_embedding="table", reward_values=[-1.0, 1.0], observation="box")
+    observations = np.random.default_rng(0).uniform(-1, 1, size=(9, 2, *model.observation_space.shape))
+
+    def run(fails):
+        state, actions = model.init_rollout(2, seed=4, available_actions=SETS), []
+        for t, shown in enumerate(observations):
+            outcome = ([-1.0, 1.0], [0, 0]) if t else ()
+            if t == 5:
+                state.restart([0])
+                state.set_available_actions(~SETS[1:], rows=[1])
+            if t in (5, 7) and fails:
+                before = state.cache.lengths.copy()
+                with monkeypatch.context() as patch, pytest.raises(fails):
+                    if fails is MemoryError:
+                        patch.setattr(model.trunk, "forward", refuse)
+                    else:
+                        patch.setattr(model.head.projection.bias, "data", model.head.projection.bias * torch.nan)
+                    model.act(state, shown, *outcome)
+                if t == 7:
+                    np.testing.assert_array_equal(state.cache.lengths, before)
+            actions.append(model.act(state, shown, *outcome))
+        return np.stack(actions)
+
+    def refuse(*args, **kwargs):
+        raise MemoryError
+
+    expected = run(None)
+    np.testing.assert_array_equal(run(MemoryError), expected)
+    np.testing.assert_array_equal(run(ValueError), expected)
+
+
+@pytest.mark.parametrize("temperature", [1e-310, 1e-5, 1.0])
+def test_masked_actions_are_not_drawn_at_any_temperature(make_headless, temperature):
+    model = make_headless()
+    state = model.init_rollout(2, available_actions=SETS, temperature=temperature)
+    assert SETS[[0, 1], model.act(state, [1, 2])].all()
+    model.head.projection.bias.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match="the logit nan, which is not finite: its weights are broken"):
+        model.act(state, [1, 2], [0, 0], [0, 0])

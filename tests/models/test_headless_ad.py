@@ -370,3 +370,34 @@ def test_similarities_are_float32_under_autocast(make_headless, make_batch):
     seen = torch.isfinite(predictions)
     assert (predictions[seen] != predictions[seen].bfloat16().float()).float().mean() > 0.9
     torch.testing.assert_close(predictions, exact, atol=0.5, rtol=0.1)
+
+
+def test_a_scale_that_grows_with_the_set(make_headless, make_batch):
+    """Similarities times ln n, n actions being available (or two, where there is one), whatever is beside them."""
+    plain = make_headless(actions=7)
+    scaled = make_headless(actions=7, logit_scale="log_actions")
+    scaled.load_state_dict(plain.state_dict())
+    batch = make_batch(plain)
+    batch["available_actions"][0] = torch.arange(7) == 2  # one alone
+    batch["previous_actions"][0] = 2
+    batch["labels"][0] = 2
+    numbers = batch["available_actions"].sum(1).clamp(min=2)
+    expected = plain(**batch).logits * numbers.log()[:, None, None]
+    torch.testing.assert_close(scaled(**batch).logits, expected)
+    del batch["available_actions"]
+    torch.testing.assert_close(scaled(**batch).logits, plain(**batch).logits * np.log(7))
+
+
+@pytest.mark.parametrize("wrong", [{"loss_mask": "zero"}, {"train_temperature": 5.0}])
+def test_what_the_squared_error_does_not_read_is_refused(wrong):
+    spaces = {"observation_space": {"type": "Discrete", "n": 1}, "action_space": {"type": "Discrete", "n": 5}}
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.* with action_loss='mse', which does not read it"):
+        HeadlessADConfig(**spaces, action_loss="mse", **wrong)
+
+
+def test_flash_attention_would_separate_the_prompt_of_a_single_row(make_headless, make_batch):
+    model = make_headless()
+    batch = make_batch(model, rows=1)
+    model.trunk.config._attn_implementation = "flash_attention_2"
+    with pytest.raises(ValueError, match=r"'flash_attention_2' takes positions that do not count up .*'sdpa'"):
+        model(**batch)
