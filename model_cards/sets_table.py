@@ -23,7 +23,10 @@ def evaluation_sets(folder):
     sets, score = found["sets"], found["score"]
     what = "regret" if all("regret" in one for one in sets.values()) else "return"
     source = next((one["source"] for one in sets.values() if one.get("source")), None)
-    columns = ["set", "tasks", "actions", score["name"], "95 % interval", what, *([source] * bool(source)), "random"]
+    # Where the score is the plain figure itself, there is no second column of it.
+    plain = score["name"] in ("success", what)
+    marks = [*([source] * bool(source)), "random"]
+    columns = ["set", "tasks", "actions", score["name"], "95 % interval", *([] if plain else [what]), *marks]
     rows = []
     for name, one in sets.items():
         own = one["regret"]["mean"] if what == "regret" else one["last_episodes_return"]
@@ -36,7 +39,7 @@ def evaluation_sets(folder):
                 _number(one.get("available_actions"), "{:.4g}"),
                 _number(one["score"]["mean"], "{:.3f}"),
                 "-" if interval is None else "{:.3f} to {:.3f}".format(*interval),
-                *(_number(value, "{:.2f}") for value in (own, *marks)),
+                *(_number(value, "{:.2f}") for value in (*([] if plain else [own]), *marks)),
             ]
         )
     scale = None

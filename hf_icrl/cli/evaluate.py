@@ -8,7 +8,7 @@ the report (report.json, learning_curve.png, replay.mp4) and the model card READ
 any other setting, --output_dir says where the other report goes, so that the model's own stays.
 
 A recipe may list published evaluation sets of its environment, `evaluate.sets: [train, num_50]`; all are then rolled out
-in one batch, and each has a report in evaluations/<set>/. Beside them are evaluation_sets.json and the pictures sets.png,
+in one batch, the recipe's own held-out tasks with them, and each has a report in evaluations/<set>/. Beside them are evaluation_sets.json and the pictures sets.png,
 regret.png (bandits) and success.png (episodes that succeed or fail). A list may also name the recipe's own tasks: held_out,
 validation or train. Sets with another number of actions than the model can act with are left out.
 """
@@ -57,6 +57,7 @@ def run(args):
             "with other settings than the model's own recipe, say with --output_dir where the report goes, so that "
             f"the report in {args.model} is not replaced"
         )
+    _check_sections(args.overrides)
     recipe = _recipe_of(args)
     if "family" not in recipe.values.get("environment", {}):
         raise UsageError(
@@ -68,6 +69,16 @@ def run(args):
     evaluation = evaluate_model(recipe, args.model, folder, args.command)
     say(evaluation.table())
     say(f"wrote the report{'s' * isinstance(evaluation, dict)} to {folder}")
+
+
+def _check_sections(overrides):
+    """What the model is and how it was trained is given: an override of it would change nothing, silently."""
+    for word in overrides:
+        section, dot, key = word.removeprefix("--").partition(".")
+        if word.startswith("--") and dot and section in ("model", "train"):
+            key = key.partition("=")[0]
+            instead = f": say --evaluate.{key}" if key in _OPTIONS else ", so leave it out"
+            raise UsageError(f"--{section}.{key} says how a model is made, and this one is trained already{instead}")
 
 
 def evaluate_model(recipe, model_path, output_dir, command, note=None):
@@ -156,6 +167,11 @@ def _evaluate_sets(recipe, model, sets, options):
     from hf_icrl.rollouts.evaluation_sets import runnable_sets
 
     runnable, skipped = runnable_sets(sets, model.config)
+    if set(recipe.evaluate.sets) <= set(skipped):
+        raise ValueError(
+            f"the model can act in none of evaluate.sets: {next(iter(skipped))} is left out, {skipped[next(iter(skipped))]}; "
+            "name others, or none with --evaluate.sets []"
+        )
     for name, reason in skipped.items():
         say(f"skipped {name}: {reason}")
     num_tasks = sum(len(tasks) for _, tasks in runnable.values())

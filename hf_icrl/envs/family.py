@@ -134,14 +134,15 @@ class TaskFamily(ABC):
         if name not in self.evaluation_sets:
             raise ValueError(f"unknown evaluation set {name!r} of {self!r}: {nearest(name, self.evaluation_sets)}")
 
-    def evaluation_set(self, name, *, num=100, seed=0, train, held_out):
+    def evaluation_set(self, name, *, num=100, seed=0, train=(), held_out=()):
         """A set of `evaluation_sets`.
 
         Args:
             name (`str`): which.
             num (`int`, *optional*, defaults to 100): how many tasks, >= 1.
             seed (`int`, *optional*, defaults to 0): which tasks, where they are drawn.
-            train, held_out (`list[dict]`): the tasks that the model was trained on, and those that were held out.
+            train, held_out (`list[dict]`, *optional*): the tasks that the model was trained on, and those that were held
+                out, for sets that consist of them or of their goals.
 
         Returns:
             `(TaskFamily, list[dict])`: the family of the set, whose environment may have other actions than this one's,

@@ -4,6 +4,7 @@ Shapes: S seeds, N tasks, E episodes. What cannot be told is NaN inside this mod
 (`null_for_nan`).
 """
 
+import json
 import math
 
 import numpy as np
@@ -32,34 +33,44 @@ def normalized_returns(returns, oracle, random):
     return (np.asarray(returns, np.float64) - random) / scale
 
 
-def bootstrap_interval(values, *, seed=0, confidence=0.95):
+def same_tasks(tasks):
+    """Which tasks (dicts) of a list are equal: a number each, int64 (N,), the same for equal ones."""
+    return np.unique([json.dumps(task, sort_keys=True) for task in tasks], return_inverse=True)[1]
+
+
+def bootstrap_interval(values, *, groups=None, seed=0, confidence=0.95):
     """Percentile bootstrap interval of the mean (Efron, 1979): the values are resampled with replacement.
 
     Args:
         values (`np.ndarray` of shape (N,)): one value a task, all finite.
+        groups (`np.ndarray` of shape (N,), *optional*): values with equal numbers are of one task that is there more
+            than once (see `same_tasks`), and are drawn together: they say no more about how tasks differ than one.
         seed (`int`): the resampling has its own generator, so the same values always give the same interval.
         confidence (`float`): between 0 and 1.
 
     Returns:
-        `(low, high)`, or `None` for fewer than two values: one task says nothing about how tasks differ.
+        `(low, high)`, or `None` for fewer than two tasks: one says nothing about how tasks differ.
     """
     values = np.asarray(values, np.float64)
-    if len(values) < 2:
+    sums, counts = _by_group(values, groups), _by_group(np.ones(len(values)), groups)
+    if len(sums) < 2:
         return None
-    means = np.concatenate([values[rows].mean(axis=1) for rows in _resamples(len(values), seed)])
+    means = [sums[rows].sum(axis=1) / counts[rows].sum(axis=1) for rows in _resamples(len(sums), seed)]
+    means = np.concatenate(means)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     # A mean of equal values may round to the other side of them; an interval must hold its own centre.
     centre = values.mean()
     return min(float(low), float(centre)), max(float(high), float(centre))
 
 
-def normalized_summary(returns_per_seed, oracle, random, last_episodes, *, seed=0):
+def normalized_summary(returns_per_seed, oracle, random, last_episodes, *, groups=None, seed=0):
     """Mean over tasks, 95 % interval (bootstrap over tasks) and worst task, over the last episodes.
 
     Args:
         returns_per_seed (`np.ndarray` of shape (S, N, E)).
         oracle, random (sequences of N `float | None`).
         last_episodes (`int`): over how many of the last episodes, 1 to E.
+        groups, seed: as in `bootstrap_interval`.
 
     Returns:
         `(summary, per_task)`: `summary` is `{"mean", "ci95": [low, high], "worst"}`, worst being the minimum over
@@ -68,10 +79,11 @@ def normalized_summary(returns_per_seed, oracle, random, last_episodes, *, seed=
     """
     final = last_mean(returns_per_seed, last_episodes).mean(axis=0)
     per_task = normalized_returns(final, oracle, random)
-    told = per_task[np.isfinite(per_task)]
+    finite = np.isfinite(per_task)
+    told = per_task[finite]
     if not len(told):
         return None, null_for_nan(per_task)
-    interval = bootstrap_interval(told, seed=seed)
+    interval = bootstrap_interval(told, groups=None if groups is None else groups[finite], seed=seed)
     summary = {
         "mean": float(told.mean()),
         "ci95": None if interval is None else list(interval),
@@ -106,7 +118,7 @@ def regret_summary(regrets, *, seed=0):
     return summary, curve, np.stack([curve - error, curve + error], axis=1)
 
 
-def normalized_regret(regret, random, source, *, seed=0):
+def normalized_regret(regret, random, source, *, groups=None, seed=0):
     """(random - regret) / (random - source) of the means over a set of tasks: 1 is the source, 0 is random.
 
     The anchors are means over the set, as in Headless-AD (Sinii et al., 2024): a task on which the source happened to be
@@ -116,7 +128,7 @@ def normalized_regret(regret, random, source, *, seed=0):
     Args:
         regret, random, source (`array_like` of shape (N,)): each task's regret: the model's, that of uniformly random
             actions, and the source's. All finite.
-        seed (`int`): of the bootstrap.
+        groups, seed: as in `bootstrap_interval`.
 
     Returns:
         `{"mean", "ci95", "worst"}`, or None where the source is on average no better than random. `ci95` is the
@@ -129,7 +141,7 @@ def normalized_regret(regret, random, source, *, seed=0):
     if not scale.mean() > 0:
         return None
     mean = float(gain.mean() / scale.mean())
-    interval = _ratio_interval(gain, scale, mean, seed) if len(gain) > 1 else None
+    interval = _ratio_interval(_by_group(gain, groups), _by_group(scale, groups), mean, seed)
     told = scale > 0
     return {"mean": mean, "ci95": interval, "worst": float((gain[told] / scale[told]).min())}
 
@@ -223,14 +235,24 @@ def _resamples(n, seed):
         yield rng.integers(n, size=(min(block, _RESAMPLES - start), n))
 
 
+def _by_group(values, groups):
+    """Sums of `values` over those with equal numbers in `groups`; the values themselves without groups."""
+    if groups is None:
+        return values
+    return np.bincount(np.unique(groups, return_inverse=True)[1], weights=values)
+
+
 def _ratio_interval(gain, scale, centre, seed):
-    """95 % percentile bootstrap interval of `gain.mean() / scale.mean()` as a list, or None if a resample has no scale."""
+    """95 % percentile bootstrap interval of `gain.sum() / scale.sum()` as a list, or None for a single task or if a
+    resample has no scale."""
+    if len(gain) < 2:
+        return None
     ratios = []
     for rows in _resamples(len(gain), seed):
-        below = scale[rows].mean(axis=1)
+        below = scale[rows].sum(axis=1)
         if not (below > 0).all():
             return None
-        ratios.append(gain[rows].mean(axis=1) / below)
+        ratios.append(gain[rows].sum(axis=1) / below)
     low, high = np.quantile(np.concatenate(ratios), [0.025, 0.975])
     return [min(float(low), centre), max(float(high), centre)]
 

@@ -11,6 +11,7 @@ from hf_icrl.rollouts.metrics import (
     normalized_summary,
     null_for_nan,
     regret_summary,
+    same_tasks,
 )
 from hf_icrl.rollouts.replay import Replay
 from hf_icrl.rollouts.report import Report
@@ -66,7 +67,8 @@ def report_of(
     oracle = [family.oracle_return(task) for task in tasks]
     random = [family.random_return(task) for task in tasks]
     last_episodes = min(last_episodes, episodes)
-    summary, per_task = normalized_summary(returns, oracle, random, last_episodes, seed=seed)
+    groups = same_tasks(tasks)
+    summary, per_task = normalized_summary(returns, oracle, random, last_episodes, groups=groups, seed=seed)
     chosen = median_task(returns, oracle, random, last_episodes)
     config = model.config
     own = {"temperature": config.temperature, "overflow": config.overflow, "refill_keep": config.resolved_refill_keep}
@@ -95,7 +97,7 @@ def report_of(
         **{name: own[name] if value is None else value for name, value in drawing.items()},
         "model": model_path(model),
         "versions": versions(),
-        **success_values(returns, oracle, last_episodes),
+        **success_values(returns, oracle, last_episodes, groups, seed),
         **exploration_values(family, tasks, seeds, result.history, result.lengths),
         **more,
     }
@@ -107,6 +109,7 @@ def report_of(
         oracle=oracle,
         random=random,
         last_episodes=last_episodes,
+        groups=groups,
         seed=seed,
     )
     if regrets is not None:

@@ -39,7 +39,8 @@ def sets_png(reports):
     axes.hlines(rows, ends[:, 0], ends[:, 1], color=INK, linewidth=1.6, zorder=4)
     axes.set_yticks(rows, names)
     axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
-    low, high = min(0.0, ends.min()), max(ends.max(), 1.0 if anchors else 0.0)
+    whole = anchors is not None or label == "success"
+    low, high = min(0.0, ends.min()), max(ends.max(), 1.0 if whole else 0.0)
     room = (high - low) or 1.0
     for row, mean, end in zip(rows, means, ends[:, 1], strict=True):
         at = max(end, 0.0) + 0.012 * room
@@ -70,13 +71,28 @@ def sets_png(reports):
                 fontsize=9.5,
                 color=MUTED,
             )
+    marks = []
+    if label == "success":
+        marks = [*_mark_rows(axes, rows, reports)]
     first = next(iter(reports.values()))
     last = first["last_episodes"]
     over = "" if label.endswith("regret") else f", last {last} episodes" if last > 1 else ", last episode"
     axes.set_xlabel(label + over, color=INK, fontsize=11, labelpad=6)
-    remark = "bars: mean over tasks; lines: 95 % interval" + "  ·  light: tasks or goals of training" * any(trained)
-    _titles(figure, reports, f"{label} by evaluation set", remark)
+    remarks = ["bars: mean over tasks; lines: 95 % interval", *["light: goals of training"] * any(trained), *marks]
+    _titles(figure, reports, f"{label} by evaluation set", "  ·  ".join(remarks))
     return figure_png(figure)
+
+
+def _mark_rows(axes, rows, reports):
+    """Mark across each bar what random actions and the source reach; yields what the marks mean."""
+    for who, name, style in (("random", "random", (0, (1, 1.2))), ("source", None, "-")):
+        found = [report.get(f"{who}_return") for report in reports.values()]
+        if any(values is None or None in values for values in found):
+            continue
+        at = [np.mean(values) for values in found]
+        axes.vlines(at, rows - 0.44, rows + 0.44, color=MUTED, linewidth=1.6, linestyle=style, zorder=3)
+        sources = " or ".join(dict.fromkeys(report.get("source") or "" for report in reports.values()))
+        yield f"{'dotted' if name else 'upright'}: {name or sources}"
 
 
 def regret_png(reports):

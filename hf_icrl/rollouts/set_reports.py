@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_icrl.files import atomic_file
-from hf_icrl.rollouts.metrics import bootstrap_interval, last_mean
+from hf_icrl.rollouts.metrics import bootstrap_interval, last_mean, same_tasks
 from hf_icrl.rollouts.report import Report, compact_json
 
 SETS_FILE = "evaluation_sets.json"
@@ -29,6 +29,7 @@ _FIGURES = (
     "source",
     "regret_normalized",
     "success",
+    "success_ci95",
     "distinct_actions",
     "available_actions",
     "entropy",
@@ -158,10 +159,12 @@ def score(reports):
     """The figure by which sets are compared: the best one that all of them have.
 
     Returns:
-        `(label, anchors, bars)`: what it is called; what 0 and 1 are, a pair of names, or None where it is on no such
+        `(label, anchors, bars)` (where episodes succeed or fail, the share of them that succeed): what it is called; what 0 and 1 are, a pair of names, or None where it is on no such
         scale; and name -> `(mean, [low, high] or None)`.
     """
     every = list(reports.values())
+    if all(report.get("success") is not None for report in every):
+        return "success", None, {name: (one["success"], one.get("success_ci95")) for name, one in reports.items()}
     if all(report.get("regret_normalized") is not None for report in every):
         sources = list(dict.fromkeys(report["source"] for report in every))
         label = "normalised return" if every[0].get("regret") is None else "normalised regret"
@@ -173,7 +176,8 @@ def score(reports):
     bars = {}
     for name, report in reports.items():
         final = last_mean(np.array(report["returns"], np.float64), report["last_episodes"])
-        bars[name] = float(final.mean()), bootstrap_interval(final, seed=report["seed"])
+        interval = bootstrap_interval(final, groups=same_tasks(report["tasks"]), seed=report["seed"])
+        bars[name] = float(final.mean()), interval
     return "return", None, bars
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from hf_icrl.rollouts.metrics import last_mean, normalized_regret, null_for_nan
+from hf_icrl.rollouts.metrics import bootstrap_interval, last_mean, normalized_regret, null_for_nan
 
 
-def source_values(reference, *, returns, regrets, oracle, random, last_episodes, seed=0):
+def source_values(reference, *, returns, regrets, oracle, random, last_episodes, groups=None, seed=0):
     """What a report says about the source.
 
     Args:
@@ -16,7 +16,7 @@ def source_values(reference, *, returns, regrets, oracle, random, last_episodes,
             tells it.
         oracle, random (sequences of N `float | None`): returns of one episode.
         last_episodes (`int`): over how many of the last episodes the model's return is taken.
-        seed (`int`): of the bootstrap.
+        groups, seed: of the bootstrap, as in `bootstrap_interval`.
 
     Returns:
         `dict`: "source" (its name), "source_return" and "source_regret" (one a task; the second None without regrets),
@@ -58,23 +58,27 @@ def source_values(reference, *, returns, regrets, oracle, random, last_episodes,
         values["source_regret"] = null_for_nan(source)
         values["source_regret_curve"] = reference.regret_curve.mean(axis=0).round(6).tolist()
     if chance is not None:
-        values["regret_normalized"] = normalized_regret(model, chance, source, seed=seed)
+        values["regret_normalized"] = normalized_regret(model, chance, source, groups=groups, seed=seed)
     return values
 
 
-def success_values(returns, oracle, last_episodes):
+def success_values(returns, oracle, last_episodes, groups=None, seed=0):
     """How often episodes succeed, where a return is 1 for success and 0 for failure, and no more can be had.
 
     Args:
         returns (`np.ndarray` of shape (S, N, E)), oracle (sequence of N `float | None`), last_episodes (`int`).
+        groups, seed: of the bootstrap, as in `bootstrap_interval`.
 
     Returns:
-        `dict`: "success" (the share of the last episodes that succeed) and "success_curve" (E shares); empty for other
-        tasks.
+        `dict`: "success" (the share of the last episodes that succeed), "success_ci95" (its 95 % interval over tasks, or
+        None) and "success_curve" (E shares); empty for other tasks.
     """
     if None in oracle or max(oracle) > 1 or not np.isin(returns, (0.0, 1.0)).all():
         return {}
+    per_task = last_mean(returns, last_episodes).mean(axis=0)
+    interval = bootstrap_interval(per_task, groups=groups, seed=seed)
     return {
-        "success": float(last_mean(returns, last_episodes).mean()),
+        "success": float(per_task.mean()),
+        "success_ci95": None if interval is None else list(interval),
         "success_curve": returns.mean(axis=(0, 1)).round(6).tolist(),
     }

@@ -98,18 +98,23 @@ def load(method, args, *more):
 
 
 def digest(recipe):
-    """Of what makes a model, so that seeds of a recipe that was changed since are not averaged with those of before."""
-    values = {k: v for k, v in recipe.to_dict().items() if k != "evaluate"}
-    values["model"].pop("temperature", None)  # chosen on validation tasks, whatever the recipe says
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    """Of what makes a model and of how it is evaluated, so that seeds of a recipe that was changed since are not averaged
+    with those of before."""
+    values = recipe.to_dict()
+    for section in ("model", "evaluate"):
+        values[section].pop("temperature", None)  # chosen on validation tasks, whatever the recipe says
+    return short_hash(values)
+
+
+def short_hash(values):
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def run(family, name, method, args):
     """Collect, train, choose the temperature and evaluate; yields (training seed, what was found) of each model."""
     recipe = load(method, args)
     histories = {k: v for k, v in recipe.to_dict().items() if k in ("environment", "collect", "mixture")}
-    key = hashlib.sha256(json.dumps(histories, sort_keys=True).encode()).hexdigest()[:8]
-    dataset = args.output_dir / f"dataset-{family}-{key}"
+    dataset = args.output_dir / f"dataset-{family}-{short_hash(histories)}"
     collect_histories(recipe, dataset, None)
     place = args.output_dir / family / name.replace(", ", "-").replace(" ", "_")
     for seed in args.train_seeds:
@@ -117,20 +122,12 @@ def run(family, name, method, args):
         seconds = train(load(method, args, "--train.seed", str(seed)), dataset, folder)
         temperature, tried = choose_temperature(recipe, folder, args.temperatures)
         chosen = load(method, args, "--evaluate.temperature", str(temperature))
-        output = folder.root / "evaluation"
-        if not is_evaluated(output, temperature):
+        # How it was evaluated names the place, so that figures of another protocol are never taken for these.
+        output = folder.root / f"evaluation-{short_hash(chosen.to_dict()['evaluate'])}"
+        if not (output / SETS_FILE).is_file():
             evaluate_model(chosen, folder.model, output, None)
         sets = {which: figures(Report.from_file(output / "evaluations" / which)) for which in recipe.evaluate.sets}
         yield seed, {"temperature": temperature, "validation": tried, "train seconds": seconds, "sets": sets}
-
-
-def is_evaluated(output, temperature):
-    """Is there an evaluation, at this temperature?"""
-    path = output / SETS_FILE
-    if not path.is_file():
-        return False
-    sets = json.loads(path.read_text())["sets"].values()
-    return all(found["temperature"] == temperature for found in sets)
 
 
 def train(recipe, dataset, folder):
@@ -149,7 +146,7 @@ def choose_temperature(recipe, folder, temperatures):
 
     from hf_icrl import evaluate
 
-    path = folder.root / "temperatures.json"
+    path = folder.root / f"temperatures-{short_hash(recipe.to_dict()['evaluate'])}.json"
     tried = json.loads(path.read_text()) if path.is_file() else {}
     family, tasks = family_of(recipe)
     model, section = None, recipe.evaluate
@@ -285,7 +282,7 @@ def publish(family, name, found, args):
     results = stored(family, args) | {name: found}
     results = {known: results[known] for known in METHODS[family] if known in results}
     args.data_dir.mkdir(parents=True, exist_ok=True)
-    content = {"command": shlex.join(["python", *sys.argv]), "family": family, "methods": results}
+    content = {"family": family, "methods": results}
     with atomic_file(args.data_dir / f"headless_{family}.json") as file:
         file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
     plot(family, results, sets_of(results), args.data_dir / f"headless_{family}.png")
@@ -316,10 +313,11 @@ def main():
             if args.methods and name not in args.methods:
                 continue
             how = {"recipe": method.recipe, "overrides": method.overrides, "more": args.overrides, "steps": args.steps}
-            how["digest"] = digest(load(method, args))
+            how |= {"temperatures": list(args.temperatures), "digest": digest(load(method, args))}
             found = stored(family, args).get(name, {})
             # Runs of other settings are no further seeds of these.
             found = found if found.get("how") == how else {"how": how, "runs": {}}
+            found["command"] = shlex.join(["python", *sys.argv])
             for seed, what in run(family, name, method, args):
                 found["runs"][str(seed)] = what
                 add_cells(found)

@@ -67,16 +67,31 @@ def test_every_set_has_a_report_and_the_recipes_own_is_the_models(tmp_path):
 def test_a_model_with_a_fixed_number_of_actions_leaves_sets_out(tmp_path):
     folder = model_folder(tmp_path / "model", AlgorithmDistillationConfig, AlgorithmDistillationModel)
     out = tmp_path / "out"
-    overrides = ("--environment.held_out", "0", "--evaluate.act_with_dropout", "true")
-    result = hf_icrl("evaluate", "--model", folder, "--output_dir", out, *overrides)
+    nothing_held_out = ("--output_dir", out, "--environment.held_out", "0")
+    result = hf_icrl("evaluate", "--model", folder, *nothing_held_out)
     assert result.returncode == 0, result.stderr
     assert "skipped num_8: it has 8 actions, and this model acts with exactly 6" in result.stdout
     summary = json.loads((out / "evaluation_sets.json").read_text())
     assert list(summary["sets"]) == ["train", "num_4"]
-    assert [one["act_with_dropout"] for one in summary["sets"].values()] == [True, True]
     assert list(summary["skipped"]) == ["num_8"]
     # Nothing is held out, so there is no report but those of the sets.
     assert not (out / "report.json").exists()
+    # What would change nothing, or leave nothing of what was asked for, is refused.
+    for overrides, message in (
+        (
+            ("--evaluate.sets", "[num_8]"),
+            "the model can act in none of evaluate.sets: num_8 is left out, it has 8 actions",
+        ),
+        (
+            ("--evaluate.act_with_dropout", "true"),
+            "act_with_dropout is true, but this model was trained without dropout",
+        ),
+        (("--model.temperature", "0.5"), "trained already: say --evaluate.temperature"),
+        (("--train.max_steps=3",), "--train.max_steps says how a model is made, and this one is trained already, so"),
+    ):
+        result = hf_icrl("evaluate", "--model", folder, *nothing_held_out[:2], *overrides)
+        assert result.returncode != 0
+        assert message in result.stderr
 
 
 @pytest.mark.parametrize(

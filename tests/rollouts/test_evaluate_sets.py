@@ -14,9 +14,10 @@ from PIL import Image
 from hf_icrl import HeadlessADConfig, HeadlessADModel, evaluate, evaluate_sets, rollout, task_family
 from hf_icrl.envs.joint import JointVectorEnv
 from hf_icrl.rollouts import Report, SetReports
+from hf_icrl.rollouts.curves import spread
 from hf_icrl.rollouts.evaluation_sets import _set_key
 from hf_icrl.rollouts.report import REQUIRED
-from hf_icrl.rollouts.set_pictures import _spread, regret_png, sets_png, success_png
+from hf_icrl.rollouts.set_pictures import regret_png, sets_png, success_png
 
 TRUNK = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 BANDITS = task_family("bernoulli_bandit", num_arms=6, horizon=12)
@@ -118,6 +119,8 @@ def test_dropout_when_acting_is_an_option_that_the_report_tells(bandit_sets):
     of_sets = evaluate_sets(model, {"held_out": (family, tasks)}, **counts, act_with_dropout=True)
     assert_same_results(of_sets["held_out"], on)
     assert of_sets.summary()["sets"]["held_out"]["act_with_dropout"] is True
+    with pytest.raises(ValueError, match=r"trained without dropout .*'attention_dropout': 0.0"):
+        evaluate(headless({"type": "Discrete", "n": 1}, 6), family, tasks, **counts, act_with_dropout=True)
     # A model that has it on can be measured without, and nothing of a failed evaluation stays.
     model.config.act_with_dropout = True
     assert_same_results(evaluate(model, family, tasks, **counts, act_with_dropout=False), off)
@@ -297,7 +300,7 @@ def test_pictures_can_be_drawn_of_few_and_of_many_sets(reports, num_sets):
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0, 0.05))
 def test_labels_are_spread_and_no_farther_than_needed(ends, gap):
     ends = np.sort(ends)
-    places = _spread(ends, gap)
+    places = spread(ends, gap)
     assert (np.diff(places) >= gap - 1e-9).all()
     assert places[0] >= -1e-9
     assert places[-1] <= 1 + 1e-9

@@ -15,6 +15,7 @@ from hf_icrl.rollouts.metrics import (
     normalized_returns,
     normalized_summary,
     null_for_nan,
+    same_tasks,
     seeds_interval,
 )
 
@@ -46,6 +47,30 @@ def test_interval_holds_the_mean_lies_within_the_values_and_repeats(x, seed):
     assert x.min() - 1e-9 <= low
     assert high <= x.max() + 1e-9
     assert (low, high) == bootstrap_interval(x, seed=seed)
+
+
+def test_tasks_that_are_there_more_than_once_say_no_more_than_once():
+    """Goals drawn with replacement: the interval is that of the goals, not of as many tasks as there are rows."""
+    rng = np.random.default_rng(0)
+    goals = rng.normal(size=12)
+    drawn = rng.integers(12, size=600)
+    tasks = [{"goal": [int(goal), 3]} for goal in drawn]
+    groups = same_tasks(tasks)
+    assert len({*zip(groups.tolist(), drawn.tolist(), strict=True)}) == len({*groups.tolist()}) == 12
+    noisy = goals[drawn] + 0.01 * rng.normal(size=600)
+    naive, clustered = (np.ptp(bootstrap_interval(noisy, groups=g)) for g in (None, groups))
+    # Of 12 groups of 50 rows each the standard error is sqrt(50) times as large, less what groups differ in size.
+    assert 5 < clustered / naive < 9
+    low, high = bootstrap_interval(noisy, groups=groups)
+    assert low < noisy.mean() < high
+    np.testing.assert_allclose(bootstrap_interval(goals, groups=np.arange(12)), bootstrap_interval(goals))
+    assert bootstrap_interval([1.0, 2.0], groups=np.array([4, 4])) is None
+    # The ratio of means, too.
+    ratios = [normalized_regret(noisy, noisy + 1, noisy + 1 - 2.0, groups=g)["ci95"] for g in (None, groups)]
+    np.testing.assert_allclose(ratios, 0.5)
+    random = np.full(600, 5.0)
+    naive, clustered = (np.ptp(normalized_regret(noisy, random, noisy - 1, groups=g)["ci95"]) for g in (None, groups))
+    assert clustered > 3 * naive
 
 
 def test_interval_covers_the_true_mean_about_as_often_as_it_says():
