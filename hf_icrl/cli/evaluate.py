@@ -176,7 +176,8 @@ def _evaluate_sets(recipe, model, sets, options):
         say(f"skipped {name}: {reason}")
     num_tasks = sum(len(tasks) for _, tasks in runnable.values())
     _say_size(f"{len(runnable)} evaluation sets, {num_tasks} tasks in all", runnable, options)
-    reports = evaluate_sets(model, sets, references=source_references(recipe, runnable), **options)
+    references, max_rows = source_references(recipe, runnable), recipe.evaluate.max_rows
+    reports = evaluate_sets(model, sets, references=references, max_rows=max_rows, **options)
     return reports, reports.get(recipe.evaluate.evaluation_set)
 
 

@@ -75,6 +75,7 @@ class EvaluateSection:
     act_with_dropout: bool | None = None  # the published Headless-AD left it on
     sets: list = field(default_factory=list)  # names of TaskFamily.evaluation_sets, or of the recipe's own tasks
     tasks_per_set: int = 100  # of those that are drawn, at most of others; `seed` says which
+    max_rows: int | None = None  # of all sets together that are rolled out at once; null: all
 
 
 SECTIONS = ("environment", "collect", "mixture", "model", "train", "evaluate")

@@ -30,6 +30,7 @@ def evaluate_sets(
     overflow=None,
     refill_keep=None,
     act_with_dropout=None,
+    max_rows=None,
     references=None,
     dataset=None,
     command=None,
@@ -52,6 +53,9 @@ def evaluate_sets(
             `key * 2**43 + seed_index * 2**31 + task_index`, where the key follows from the set's name alone (SHA-256; 0
             for "held_out"). So a row's result does not depend on which other sets there are, nor on how many tasks or
             seeds, and that of "held_out" is the one of `evaluate`.
+        max_rows (`int`, *optional*): where the caches of all rows (a task with a seed) do not fit into memory at once, how
+            many may: whole sets are then rolled out one batch after another, at least one at a time. Nothing that is
+            found depends on it.
         references (`dict[str, SourceReference]`, *optional*): set name -> what the source reaches on its tasks; see
             `evaluate`.
 
@@ -74,6 +78,8 @@ def evaluate_sets(
         raise ValueError(
             f"episodes is {episodes} and seeds is {seeds}; both must be at least 1, seeds at most {_MOST_SEEDS}"
         )
+    if max_rows is not None and max_rows < 1:
+        raise ValueError(f"max_rows is {max_rows}; it must be at least 1, or None for all rows at once")
     if not sets:
         raise ValueError("there are no sets to evaluate on: give at least one, as in {name: (family, tasks)}")
     for name, (_, tasks) in sets.items():
@@ -84,43 +90,54 @@ def evaluate_sets(
     sets, skipped = runnable_sets(sets, model.config)
     check_sets_held_out(sets, model.config)
     drawing = {"temperature": temperature, "overflow": overflow, "refill_keep": refill_keep}
-    row_ids = [row_ids_of(len(tasks), seeds, _set_key(name) * _ROWS_PER_SET) for name, (_, tasks) in sets.items()]
-
-    result, dropout, seconds = timed_rollout(
-        model,
-        lambda: JointVectorEnv([family.make_vec(tasks * seeds) for family, tasks in sets.values()]),
-        episodes,
-        act_with_dropout,
-        seed=seed,
-        row_ids=np.concatenate(row_ids),
-        progress=progress,
-        **drawing,
-    )
-    slices = result.state.envs.slices
-    more = {
-        "dataset": None if dataset is None else str(dataset),
-        "wall_clock_seconds": seconds,
-        "rolled_out_with": list(sets),
-        "command": command,
-    }
-    reports = {
-        name: report_of(
-            _rows(result, rows),
-            model=model,
-            family=family,
-            tasks=list(tasks),
-            seeds=seeds,
+    reports = {}
+    for names in _batches({name: len(tasks) * seeds for name, (_, tasks) in sets.items()}, max_rows):
+        row_ids = {name: row_ids_of(len(sets[name][1]), seeds, _set_key(name) * _ROWS_PER_SET) for name in names}
+        result, dropout, seconds = timed_rollout(
+            model,
+            lambda names=names: JointVectorEnv([sets[name][0].make_vec(sets[name][1] * seeds) for name in names]),
+            episodes,
+            act_with_dropout,
             seed=seed,
-            row_ids=ids,
-            last_episodes=last_episodes,
-            drawing={**drawing, "act_with_dropout": dropout},
-            evaluation_set=name,
-            reference=(references or {}).get(name),
-            more=more,
+            row_ids=np.concatenate(list(row_ids.values())),
+            progress=progress,
+            **drawing,
         )
-        for (name, (family, tasks)), rows, ids in zip(sets.items(), slices, row_ids, strict=True)
-    }
+        for name, rows in zip(names, result.state.envs.slices, strict=True):
+            family, tasks = sets[name]
+            reports[name] = report_of(
+                _rows(result, rows),
+                model=model,
+                family=family,
+                tasks=list(tasks),
+                seeds=seeds,
+                seed=seed,
+                row_ids=row_ids[name],
+                last_episodes=last_episodes,
+                drawing={**drawing, "act_with_dropout": dropout},
+                evaluation_set=name,
+                reference=(references or {}).get(name),
+                more={
+                    "dataset": None if dataset is None else str(dataset),
+                    "wall_clock_seconds": seconds,
+                    "rolled_out_with": names,
+                    "command": command,
+                },
+            )
+        del result  # its cache, before that of the next batch is made
     return SetReports(reports, skipped)
+
+
+def _batches(rows, max_rows):
+    """Names of sets in lists, in their order, with at most `max_rows` of their `rows` (name -> number) in each if possible."""
+    batches, held = [], 0
+    for name, number in rows.items():
+        if not batches or (max_rows is not None and held + number > max_rows):
+            batches.append([])
+            held = 0
+        batches[-1].append(name)
+        held += number
+    return batches
 
 
 def runnable_sets(sets, config):

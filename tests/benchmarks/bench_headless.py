@@ -81,6 +81,8 @@ METHODS = {
     | {
         "headless, several sets": Method("headless_ad_words_sets"),
         "headless, noise curriculum": Method("headless_ad_words_noise"),
+        "headless, visual": Method("headless_ad_words_visual"),
+        "headless, words by displacement": Method("headless_ad_words_displacement"),
         "AD": Method("ad_words"),
         "AD, permuted": Method("ad_words_permuted"),
         "AD, test words": per_words("ad_words", "test"),

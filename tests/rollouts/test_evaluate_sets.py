@@ -104,6 +104,22 @@ def test_a_set_does_not_depend_on_which_others_there_are(reports, bandit_model, 
     assert renamed["returns_per_seed"] != reports["num_9"]["returns_per_seed"]
 
 
+def test_sets_may_be_rolled_out_one_batch_after_another(bandit_model, bandit_sets):
+    counts = {"episodes": 2, "seeds": 2, "seed": 7}
+    together = evaluate_sets(bandit_model, bandit_sets, **counts)
+    assert {tuple(one["rolled_out_with"]) for one in together.values()} == {tuple(bandit_sets)}
+    rows = {name: 2 * len(tasks) for name, (_, tasks) in bandit_sets.items()}
+    for most in (1, sum(rows.values()) - 1):
+        parts = evaluate_sets(bandit_model, bandit_sets, max_rows=most, **counts)
+        assert list(parts) == list(bandit_sets)
+        for name, report in parts.items():
+            assert_same_results(report, together[name])
+            with_it = sum(rows[other] for other in report["rolled_out_with"])
+            assert with_it <= max(most, rows[name]) < sum(rows.values())
+    with pytest.raises(ValueError, match="max_rows is 0; it must be at least 1, or None"):
+        evaluate_sets(bandit_model, bandit_sets, max_rows=0)
+
+
 def test_dropout_when_acting_is_an_option_that_the_report_tells(bandit_sets):
     trunk = {**TRUNK, "attention_dropout": 0.7, "initializer_range": 0.5}
     model = headless({"type": "Discrete", "n": 1}, 6, trunk=trunk)
