@@ -60,39 +60,42 @@ def sets_png(reports):
     if anchors is not None:
         for at, name, style in ((0.0, anchors[0], (0, (1.5, 2))), (1.0, anchors[1], (0, (6, 3)))):
             axes.axvline(at, color=MUTED, linewidth=1.3, linestyle=style, zorder=3)
-            axes.annotate(
-                name,
-                (at, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=9.5,
-                color=MUTED,
-            )
-    marks = []
+            _name_above(axes, at, name)
     if label == "success":
-        marks = [*_mark_rows(axes, rows, reports)]
+        _mark_rows(axes, rows, reports)
     first = next(iter(reports.values()))
     last = first["last_episodes"]
     over = "" if label.endswith("regret") else f", last {last} episodes" if last > 1 else ", last episode"
     axes.set_xlabel(label + over, color=INK, fontsize=11, labelpad=6)
-    remarks = ["bars: mean over tasks; lines: 95 % interval", *["light: goals of training"] * any(trained), *marks]
+    remarks = ["bars: mean over tasks; lines: 95 % interval", *["light: tasks or goals of training"] * any(trained)]
     _titles(figure, reports, f"{label} by evaluation set", "  ·  ".join(remarks))
     return figure_png(figure)
 
 
 def _mark_rows(axes, rows, reports):
-    """Mark across each bar what random actions and the source reach; yields what the marks mean."""
-    for who, name, style in (("random", "random", (0, (1, 1.2))), ("source", None, "-")):
-        found = [report.get(f"{who}_return") for report in reports.values()]
+    """Mark across each bar what random actions and the source reach, and say above the first one what the marks are."""
+    sources = " or ".join(dict.fromkeys(report.get("source") or "" for report in reports.values()))
+    for key, name, style in (("random_return", "random", (0, (1, 1.2))), ("source_return", sources, "-")):
+        found = [report.get(key) for report in reports.values()]
         if any(values is None or None in values for values in found):
             continue
         at = [np.mean(values) for values in found]
         axes.vlines(at, rows - 0.44, rows + 0.44, color=MUTED, linewidth=1.6, linestyle=style, zorder=3)
-        sources = " or ".join(dict.fromkeys(report.get("source") or "" for report in reports.values()))
-        yield f"{'dotted' if name else 'upright'}: {name or sources}"
+        _name_above(axes, at[0], name)
+
+
+def _name_above(axes, at, name):
+    axes.annotate(
+        name,
+        (at, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=9.5,
+        color=MUTED,
+    )
 
 
 def regret_png(reports):
