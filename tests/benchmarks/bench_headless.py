@@ -244,8 +244,12 @@ def plot(family, results, sets, path):
     what = "success, last episodes" if family == "words" else "normalised regret"
     axes.set_ylabel(what, color=INK, fontsize=11)
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), labelcolor=INK)
-    title = f"Headless-AD, {family}: dashed the source, dotted random actions; bars with 95 % intervals over seeds"
-    figure.text(0.75 / inches, 0.93, title, fontsize=11.5, fontweight="bold", color=INK)
+    left, seeds = 0.75 / inches, max(len(method["runs"]) for method in results.values())
+    intervals = (
+        f"  ·  bars: mean and 95 % interval over {seeds} training seeds" if seeds > 1 else "  ·  one training seed"
+    )
+    figure.text(left, 0.95, f"Headless-AD, {family}", fontsize=13, fontweight="bold", color=INK)
+    figure.text(left, 0.91, f"dashed: the source  ·  dotted: random actions{intervals}", fontsize=9.5, color=MUTED)
     with atomic_file(path, "wb") as file:
         file.write(figure_png(figure))
 
