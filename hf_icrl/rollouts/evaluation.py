@@ -136,14 +136,15 @@ def dropout_when_acting(model, wanted):
         ValueError: dropout is asked for of a model that has none.
     """
     own = model.config.act_with_dropout
-    if wanted is not None and checked_bool(wanted, "act_with_dropout") and not own:
+    wanted = own if wanted is None else checked_bool(wanted, "act_with_dropout")
+    if wanted and not own:
         rates = {name: rate for name, rate in model.config.trunk_config.to_dict().items() if _is_dropout(name)}
         if not any(rates.values()):
             raise ValueError(
                 f"act_with_dropout is true, but this model was trained without dropout ({rates}), so nothing would change: "
                 "train one with it, such as --model.trunk_config.attention_dropout 0.3"
             )
-    model.config.act_with_dropout = own if wanted is None else wanted
+    model.config.act_with_dropout = wanted
     try:
         yield model.config.act_with_dropout
     finally:

@@ -35,7 +35,7 @@ def normalized_returns(returns, oracle, random):
 
 def same_tasks(tasks):
     """Which tasks (dicts) of a list are equal: a number each, int64 (N,), the same for equal ones."""
-    return np.unique([json.dumps(task, sort_keys=True) for task in tasks], return_inverse=True)[1]
+    return np.unique([json.dumps(task, sort_keys=True, default=repr) for task in tasks], return_inverse=True)[1]
 
 
 def bootstrap_interval(values, *, groups=None, seed=0, confidence=0.95):

@@ -158,8 +158,11 @@ class SetReports(dict):
 def score(reports):
     """The figure by which sets are compared: the best one that all of them have.
 
+    Where episodes succeed or fail, that is the share of the last episodes that succeed; else the return (for bandits the
+    regret) against random actions and the source, against random and the oracle, or as it is.
+
     Returns:
-        `(label, anchors, bars)` (where episodes succeed or fail, the share of them that succeed): what it is called; what 0 and 1 are, a pair of names, or None where it is on no such
+        `(label, anchors, bars)`: what it is called; what 0 and 1 are, a pair of names, or None where it is on no such
         scale; and name -> `(mean, [low, high] or None)`.
     """
     every = list(reports.values())
