@@ -169,7 +169,9 @@ def test_an_interrupted_command_says_so_in_one_sentence(tmp_path):
     # tells the workers of.
     arguments += ["--collect.episodes", "4000"]
     code = (
-        "import sys; from hf_icrl.dataset_builders import shard_sizes; shard_sizes.MANY_HISTORIES = 11\n"
+        # Shells that run the tests in the background let their children ignore Ctrl-C.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from hf_icrl.dataset_builders import shard_sizes; shard_sizes.MANY_HISTORIES = 11\n"
         f"from hf_icrl.cli.main import main; sys.exit(main({arguments!r} + ['--collect.num_proc', '2']))"
     )
     folder = tmp_path / "dataset"

@@ -91,6 +91,8 @@ def test_references_about_something_else_are_refused():
 def test_success_is_told_where_a_return_can_only_be_0_or_1():
     returns = np.array([[[0.0, 1, 1], [0, 0, 1]], [[0, 0, 1], [0, 1, 1]]])
     got = success_values(returns, [1.0, 1.0], last_episodes=2)
-    assert got == {"success": 0.75, "success_curve": [0.0, 0.5, 1.0]}
+    assert got == {"success": 0.75, "success_ci95": [0.75, 0.75], "success_curve": [0.0, 0.5, 1.0]}
+    # One goal that is drawn twice says nothing about how goals differ.
+    assert success_values(returns, [1.0, 1.0], 2, groups=np.array([3, 3]))["success_ci95"] is None
     assert success_values(returns, [1.0, None], 2) == success_values(returns, [1.0, 16.0], 2) == {}
     assert success_values(returns / 2, [1.0, 1.0], 2) == {}
