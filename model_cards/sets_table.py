@@ -24,9 +24,9 @@ def evaluation_sets(folder):
     what = "regret" if all("regret" in one for one in sets.values()) else "return"
     source = next((one["source"] for one in sets.values() if one.get("source")), None)
     # Where the score is the plain figure itself, there is no second column of it.
-    plain = score["name"] in ("success", what)
-    marks = [*([source] * bool(source)), "random"]
-    columns = ["set", "tasks", "actions", score["name"], "95 % interval", *([] if plain else [what]), *marks]
+    own_column = [what] * (score["name"] not in ("success", what))
+    columns = ["set", "tasks", "actions", score["name"], "95 % interval"]
+    columns += [*own_column, *([source] * bool(source)), "random"]
     rows = []
     for name, one in sets.items():
         own = one["regret"]["mean"] if what == "regret" else one["last_episodes_return"]
@@ -39,7 +39,7 @@ def evaluation_sets(folder):
                 _number(one.get("available_actions"), "{:.4g}"),
                 _number(one["score"]["mean"], "{:.3f}"),
                 "-" if interval is None else "{:.3f} to {:.3f}".format(*interval),
-                *(_number(value, "{:.2f}") for value in (*([] if plain else [own]), *marks)),
+                *(_number(value, "{:.2f}") for value in ([own] * bool(own_column) + marks)),
             ]
         )
     scale = None

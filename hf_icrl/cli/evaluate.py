@@ -8,9 +8,10 @@ the report (report.json, learning_curve.png, replay.mp4) and the model card READ
 any other setting, --output_dir says where the other report goes, so that the model's own stays.
 
 A recipe may list published evaluation sets of its environment, `evaluate.sets: [train, num_50]`; all are then rolled out
-in one batch, the recipe's own held-out tasks with them, and each has a report in evaluations/<set>/. Beside them are evaluation_sets.json and the pictures sets.png,
-regret.png (bandits) and success.png (episodes that succeed or fail). A list may also name the recipe's own tasks: held_out,
-validation or train. Sets with another number of actions than the model can act with are left out.
+in one batch, the recipe's own held-out tasks with them, and each has a report in evaluations/<set>/. Beside them are
+evaluation_sets.json and the pictures sets.png, regret.png (bandits) and success.png (episodes that succeed or fail). A list
+may also name the recipe's own tasks: held_out, validation or train. Sets with another number of actions than the model can
+act with are left out.
 """
 
 import sys
@@ -73,10 +74,10 @@ def run(args):
 
 def _check_sections(overrides):
     """What the model is and how it was trained is given: an override of it would change nothing, silently."""
-    for word in overrides:
-        section, dot, key = word.removeprefix("--").partition(".")
-        if word.startswith("--") and dot and section in ("model", "train"):
-            key = key.partition("=")[0]
+    given = Recipe({}, "the command line")
+    given.override(overrides)
+    for section in ("model", "train"):
+        for key in given.values.get(section, {}):
             instead = f": say --evaluate.{key}" if key in _OPTIONS else ", so leave it out"
             raise UsageError(f"--{section}.{key} says how a model is made, and this one is trained already{instead}")
 
@@ -166,12 +167,9 @@ def _evaluate_sets(recipe, model, sets, options):
     from hf_icrl.cli.references import source_references
     from hf_icrl.rollouts.evaluation_sets import runnable_sets
 
+    # One of those that are named must be left, not only the recipe's own.
+    runnable_sets({name: sets[name] for name in recipe.evaluate.sets}, model.config)
     runnable, skipped = runnable_sets(sets, model.config)
-    if set(recipe.evaluate.sets) <= set(skipped):
-        raise ValueError(
-            f"the model can act in none of evaluate.sets: {next(iter(skipped))} is left out, {skipped[next(iter(skipped))]}; "
-            "name others, or none with --evaluate.sets []"
-        )
     for name, reason in skipped.items():
         say(f"skipped {name}: {reason}")
     num_tasks = sum(len(tasks) for _, tasks in runnable.values())

@@ -15,8 +15,8 @@ class JointVectorEnv(VectorEnv):
 
     Discrete actions may differ in number. The joint action space is then the largest one, and in any case the info
     `action_mask`, int8 `(num_envs, largest)`, says which actions each slot has: those that its part's own `action_mask`
-    allows (the last that it told of), or all of its part's. Other infos are those of the parts; where a part does not give one that another does,
-    its slots have NaN (0 or `None`, if it is no float), and the mask `_name` beside it is false.
+    allows (the last that it told of), or all of its part's. Other infos are those of the parts; where a part does not give
+    one that another does, its slots have NaN (0 or `None`, if it is no float), and the mask `_name` beside it is false.
 
     Autoreset is same-step, as that of the parts must be.
 

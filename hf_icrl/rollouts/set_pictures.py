@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from hf_icrl.plots import AXIS, BLUE, GRID, INK, MUTED, figure_png, new_figure
 from hf_icrl.rollouts.curves import spread
 from hf_icrl.rollouts.regret_curve import random_regret
-from hf_icrl.rollouts.set_reports import score
+from hf_icrl.rollouts.set_reports import marks, score
 
 _WIDTH = 9.0  # inches
 # Okabe and Ito's (2008) colours without yellow, which is hard to see on white; more lines get shades of one scale.
@@ -76,10 +76,9 @@ def _mark_rows(axes, rows, reports):
     """Mark across each bar what random actions and the source reach, and say above the first one what the marks are."""
     sources = " or ".join(dict.fromkeys(report.get("source") or "" for report in reports.values()))
     for key, name, style in (("random_return", "random", (0, (1, 1.2))), ("source_return", sources, "-")):
-        found = [report.get(key) for report in reports.values()]
-        if any(values is None or None in values for values in found):
+        at = [marks(report)[key] for report in reports.values()]
+        if None in at:
             continue
-        at = [np.mean(values) for values in found]
         axes.vlines(at, rows - 0.44, rows + 0.44, color=MUTED, linewidth=1.6, linestyle=style, zorder=3)
         _name_above(axes, at[0], name)
 

@@ -59,7 +59,7 @@ class SetReports(dict):
             name: {
                 "tasks": len(report["tasks"]),
                 "score": dict(zip(("mean", "ci95"), bars[name], strict=True)),
-                **_marks(report),
+                **marks(report),
                 **{key: report[key] for key in _FIGURES if key in report.values},
             }
             for name, report in self.items()
@@ -201,14 +201,14 @@ def _actions(report):
     return "-" if number is None else f"{number:.4g}"
 
 
-def _marks(report):
+def marks(report):
     """What random actions, the oracle and the source reach, means over the tasks: returns, and regrets of bandits."""
-    marks = {f"{who}_return": _mean(report.get(f"{who}_return")) for who in ("random", "oracle", "source")}
+    found = {f"{who}_return": _mean(report.get(f"{who}_return")) for who in ("random", "oracle", "source")}
     if report.get("regret") is not None:
-        told = None not in (marks["random_return"], marks["oracle_return"])
-        chance = report["episodes"] * (marks["oracle_return"] - marks["random_return"]) if told else None
-        marks |= {"random_regret": chance, "source_regret": _mean(report.get("source_regret"))}
-    return marks
+        told = None not in (found["random_return"], found["oracle_return"])
+        chance = report["episodes"] * (found["oracle_return"] - found["random_return"]) if told else None
+        found |= {"random_regret": chance, "source_regret": _mean(report.get("source_regret"))}
+    return found
 
 
 def _mean(values):

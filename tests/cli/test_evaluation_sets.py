@@ -80,7 +80,7 @@ def test_a_model_with_a_fixed_number_of_actions_leaves_sets_out(tmp_path):
     for overrides, message in (
         (
             ("--evaluate.sets", "[num_8]"),
-            "the model can act in none of evaluate.sets: num_8 is left out, it has 8 actions",
+            "the model can act in none of the sets num_8; of 'num_8': it has 8 actions, and this model acts with exactly 6",
         ),
         (
             ("--evaluate.act_with_dropout", "true"),

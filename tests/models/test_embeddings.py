@@ -86,7 +86,9 @@ def test_times_are_needed_where_they_are_embedded_and_refused_where_not(make_mod
 def test_flash_attention_would_separate_equal_positions(make_model, make_history, to_batch):
     model = make_model(**ENV_TIME)
     model.trunk.config._attn_implementation = "flash_attention_2"
-    with pytest.raises(ValueError, match=r"'flash_attention_2' takes positions that .*'sdpa'"):
+    with pytest.raises(
+        ValueError, match=r"'flash_attention_2' takes positions that do not .* makes all positions equal: use .*'sdpa'"
+    ):
         model(**to_batch(make_history(model, rows=1, steps=2), times=True))
 
 

@@ -121,14 +121,9 @@ def test_a_lora_adapter_trains_reloads_and_acts(make_bandit_model, windows, tmp_
     np.testing.assert_array_equal(act(loaded), act(model))
 
 
-def test_a_loaded_model_is_the_saved_one(make_bandit_model, windows, tmp_path):
-    model = make_bandit_model(
-        action_embedding="normal",
-        action_prompt=False,
-        train_temperature=0.5,
-        loss_mask="zero",
-        logit_scale="log_actions",
-    )
+@pytest.mark.parametrize("loss", [{"action_loss": "mse"}, {"train_temperature": 0.5, "loss_mask": "zero"}])
+def test_a_loaded_model_is_the_saved_one(make_bandit_model, windows, tmp_path, loss):
+    model = make_bandit_model(action_embedding="normal", action_prompt=False, logit_scale="log_actions", **loss)
     model.save_pretrained(tmp_path)
     batch = {name: torch.as_tensor(value)[None] for name, value in windows[0].items()}
     for loader in (AutoModel, HeadlessADModel):
