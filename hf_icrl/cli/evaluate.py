@@ -97,8 +97,6 @@ def evaluate_model(recipe, model_path, output_dir, command, note=None):
     section = recipe.evaluate
     family, tasks = family_of(recipe)
     name = section.evaluation_set
-    if name not in tasks:
-        raise UsageError(f"evaluate.evaluation_set is {name!r}; it must be one of {', '.join(tasks)}")
     if not tasks[name] and not section.sets:
         raise ValueError(f"the recipe has no {name} tasks (environment.{name} is 0)")
     sets = _sets_of(section, family, tasks)

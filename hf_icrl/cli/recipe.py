@@ -5,6 +5,7 @@ Sections: `environment` (which tasks), `collect` (which histories), `mixture` (s
 """
 
 import copy
+import math
 import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import Enum
@@ -15,6 +16,7 @@ from typing import Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from hf_icrl.checks import checked_choice, checked_int, checked_number
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.naming import nearest
 
@@ -231,6 +233,22 @@ class Recipe:
             self.training_arguments_class()
         if "environment" in self.values and "evaluate" in self.values:
             self._check_sets()
+        if "evaluate" in self.values:
+            self._check_evaluation()
+
+    def _check_evaluation(self):
+        """Refuse values of the section evaluate that no evaluation can have."""
+        section = self.evaluate
+        try:
+            for key in ("episodes", "seeds", "last_episodes", "tasks_per_set"):
+                checked_int(getattr(section, key), f"evaluate.{key}", 1)
+            if section.max_rows is not None:
+                checked_int(section.max_rows, "evaluate.max_rows", 1)
+            if section.temperature is not None:
+                checked_number(section.temperature, "evaluate.temperature", 0.0, math.inf)
+            checked_choice(section.evaluation_set, "evaluate.evaluation_set", _OWN_SETS)
+        except ValueError as error:
+            raise UsageError(f"{self.origin}: {error}") from error
 
     def _check_sets(self):
         """Refuse names of evaluation sets that the environment does not have."""

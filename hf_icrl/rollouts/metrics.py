@@ -118,6 +118,21 @@ def regret_summary(regrets, *, seed=0):
     return summary, curve, np.stack([curve - error, curve + error], axis=1)
 
 
+def random_regrets(oracle, random, episodes):
+    """The expected regret of uniformly random actions over `episodes` episodes.
+
+    Args:
+        oracle, random (sequences of N `float | None`): each task's returns of one episode.
+        episodes (`int`): how many are played.
+
+    Returns:
+        `np.ndarray` of shape (N,), float64, or None where one of the returns is not known.
+    """
+    if None in oracle or None in random:
+        return None
+    return episodes * np.subtract(oracle, random, dtype=np.float64)
+
+
 def normalized_regret(regret, random, source, *, groups=None, seed=0):
     """(random - regret) / (random - source) of the means over a set of tasks: 1 is the source, 0 is random.
 

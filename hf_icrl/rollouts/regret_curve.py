@@ -5,6 +5,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hf_icrl.plots import BLUE, INK, MUTED, figure_png, new_figure
 from hf_icrl.rollouts.curves import HEIGHT, WIDTH, label_right, title
+from hf_icrl.rollouts.metrics import random_regrets
 
 _VERMILION = "#D55E00"  # also of Okabe and Ito
 
@@ -26,9 +27,8 @@ def regret_curve_png(report):
         low, high = np.asarray(report["regret_curve_ci95"]).T
         axes.fill_between(pulls, low, high, color=BLUE, alpha=0.18, linewidth=0, zorder=2)
         top = high[-1]
-    a_pull = random_regret(report)
-    if a_pull is not None:
-        random = a_pull * pulls
+    random = random_regret_curve(report)
+    if random is not None:
         axes.plot(pulls, random, color=MUTED, linewidth=1.3, linestyle=(0, (1.5, 2)), zorder=1)
         labels.append((random[-1], "random", MUTED, "normal"))
     if report.get("source_regret_curve") is not None:
@@ -45,9 +45,8 @@ def regret_curve_png(report):
     return figure_png(figure)
 
 
-def random_regret(report):
-    """Expected regret of one uniformly random pull, mean over tasks, or None."""
-    if None in report["oracle_return"] or None in report["random_return"]:
-        return None
-    an_episode = np.mean(np.subtract(report["oracle_return"], report["random_return"]))
-    return an_episode / report["mean_episode_length"]
+def random_regret_curve(report):
+    """Expected regret after each of T uniformly random pulls, mean over tasks: float64 (T,), or None."""
+    total = random_regrets(report["oracle_return"], report["random_return"], report["episodes"])
+    pulls = len(report["regret_curve"])
+    return None if total is None else np.mean(total) / pulls * np.arange(1, pulls + 1)

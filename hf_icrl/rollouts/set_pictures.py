@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hf_icrl.plots import AXIS, BLUE, GRID, INK, MUTED, figure_png, new_figure
 from hf_icrl.rollouts.curves import spread
-from hf_icrl.rollouts.regret_curve import random_regret
+from hf_icrl.rollouts.regret_curve import random_regret_curve
 from hf_icrl.rollouts.set_reports import marks, score
 
 _WIDTH = 9.0  # inches
@@ -67,20 +67,23 @@ def sets_png(reports):
     last = first["last_episodes"]
     over = "" if label.endswith("regret") else f", last {last} episodes" if last > 1 else ", last episode"
     axes.set_xlabel(label + over, color=INK, fontsize=11, labelpad=6)
-    remarks = ["bars: mean over tasks; lines: 95 % interval", *["light: tasks or goals of training"] * any(trained)]
+    remarks = ["bars: mean over tasks; lines: 95 % interval", *["light: sets called train"] * any(trained)]
     _titles(figure, reports, f"{label} by evaluation set", "  ·  ".join(remarks))
     return figure_png(figure)
 
 
 def _mark_rows(axes, rows, reports):
     """Mark across each bar what random actions and the source reach, and say above the first one what the marks are."""
-    sources = " or ".join(dict.fromkeys(report.get("source") or "" for report in reports.values()))
-    for key, name, style in (("random_return", "random", (0, (1, 1.2))), ("source_return", sources, "-")):
+    for key, name, style in (("random_return", "random", (0, (1, 1.2))), ("source_return", _sources(reports), "-")):
         at = [marks(report)[key] for report in reports.values()]
         if None in at:
             continue
         axes.vlines(at, rows - 0.44, rows + 0.44, color=MUTED, linewidth=1.6, linestyle=style, zorder=3)
         _name_above(axes, at[0], name)
+
+
+def _sources(reports):
+    return " or ".join(dict.fromkeys(report["source"] for report in reports.values() if report.get("source")))
 
 
 def _name_above(axes, at, name):
@@ -100,30 +103,29 @@ def _name_above(axes, at, name):
 def regret_png(reports):
     """Cumulative expected regret against pulls, a line a set, or None if a set has no regret.
 
-    Dashed in the same colours: uniformly random pulls. The bytes of a PNG file of 1800 pixels' width.
+    In the same colours, dashed: uniformly random pulls; dots: the source at the last pull, where the reports tell it. The
+    bytes of a PNG file of 1800 pixels' width.
     """
     if any(report.get("regret_curve") is None for report in reports.values()):
         return None
     curves = {name: np.array(report["regret_curve"]) for name, report in reports.items()}
     figure, axes = _line_figure(reports)
     colours = _colours({name: curve[-1] for name, curve in curves.items()})
-    randoms = []
+    randoms, sources = [], []
     for name, curve in curves.items():
         pulls = np.arange(1, len(curve) + 1)
         axes.plot(pulls, curve, color=colours[name], linewidth=2.0, zorder=4)
-        random = random_regret(reports[name])
+        random = random_regret_curve(reports[name])
         if random is not None:
-            axes.plot(
-                pulls,
-                random * pulls,
-                color=colours[name],
-                linewidth=1.0,
-                linestyle=(0, (4, 2.5)),
-                alpha=0.75,
-                zorder=2,
-            )
-            randoms.append(random * len(curve))
-    top = max([*(curve.max() for curve in curves.values()), *randoms])
+            style = {"linewidth": 1.0, "linestyle": (0, (4, 2.5)), "alpha": 0.75}
+            axes.plot(pulls, random, color=colours[name], zorder=2, **style)
+            randoms.append(random[-1])
+        source = marks(reports[name])["source_regret"]
+        if source is not None:
+            style = {"marker": "o", "markersize": 6, "markeredgecolor": "white", "clip_on": False}
+            axes.plot(pulls[-1], source, color=colours[name], zorder=6, **style)
+            sources.append(source)
+    top = max([*(curve.max() for curve in curves.values()), *randoms, *sources])
     axes.set_ylim(0, 1.05 * top or 1)
     axes.set_xlim(1, max(2, *(len(curve) for curve in curves.values())))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -133,7 +135,8 @@ def regret_png(reports):
     if randoms:
         labels.append((np.mean(randoms), "random (dashed)", MUTED))
     _label_lines(axes, labels)
-    _titles(figure, reports, "regret by evaluation set", "mean over tasks, 0 is the best arm at every pull")
+    remarks = ["mean over tasks, 0 is the best arm at every pull", *[f"dots: {_sources(reports)}"] * bool(sources)]
+    _titles(figure, reports, "regret by evaluation set", "  ·  ".join(remarks))
     return figure_png(figure)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_icrl.files import atomic_file
-from hf_icrl.rollouts.metrics import bootstrap_interval, last_mean, same_tasks
+from hf_icrl.rollouts.metrics import bootstrap_interval, last_mean, random_regrets, same_tasks
 from hf_icrl.rollouts.report import Report, compact_json
 
 SETS_FILE = "evaluation_sets.json"
@@ -205,11 +205,10 @@ def marks(report):
     """What random actions, the oracle and the source reach, means over the tasks: returns, and regrets of bandits."""
     found = {f"{who}_return": _mean(report.get(f"{who}_return")) for who in ("random", "oracle", "source")}
     if report.get("regret") is not None:
-        told = None not in (found["random_return"], found["oracle_return"])
-        chance = report["episodes"] * (found["oracle_return"] - found["random_return"]) if told else None
-        found |= {"random_regret": chance, "source_regret": _mean(report.get("source_regret"))}
+        chance = random_regrets(report["oracle_return"], report["random_return"], report["episodes"])
+        found |= {"random_regret": _mean(chance), "source_regret": _mean(report.get("source_regret"))}
     return found
 
 
 def _mean(values):
-    return None if values is None or None in values else float(np.mean(values))
+    return None if values is None or any(value is None for value in values) else float(np.mean(values))

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from hf_icrl.rollouts.metrics import bootstrap_interval, last_mean, normalized_regret, null_for_nan
+from hf_icrl.rollouts.metrics import (
+    bootstrap_interval,
+    last_mean,
+    normalized_regret,
+    null_for_nan,
+    random_regrets,
+)
 
 
 def source_values(reference, *, returns, regrets, oracle, random, last_episodes, groups=None, seed=0):
@@ -53,8 +59,7 @@ def source_values(reference, *, returns, regrets, oracle, random, last_episodes,
                 f"as many episodes as the rollout has ({returns.shape[2]})"
             )
         model, source = regrets.mean(axis=0).sum(axis=1), reference.regret
-        told = None not in oracle and None not in random
-        chance = returns.shape[2] * np.subtract(oracle, random) if told else None
+        chance = random_regrets(oracle, random, returns.shape[2])
         values["source_regret"] = null_for_nan(source)
         values["source_regret_curve"] = reference.regret_curve.mean(axis=0).round(6).tolist()
     if chance is not None:

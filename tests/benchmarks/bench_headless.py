@@ -35,7 +35,7 @@ from hf_icrl.cli.train import train_model
 from hf_icrl.files import atomic_file
 from hf_icrl.quiet import progress_bars
 from hf_icrl.rollouts import Report
-from hf_icrl.rollouts.metrics import seeds_interval
+from hf_icrl.rollouts.metrics import random_regrets, seeds_interval
 from hf_icrl.rollouts.set_reports import SETS_FILE
 
 DATA = Path(__file__).parent / "data"
@@ -192,13 +192,13 @@ def figures(report):
         # Every tenth pull is enough for a picture.
         "regret curve": None if curve is None else np.round(curve[9::10], 3).tolist(),
         "source": float(np.mean(report["source_return" if words else "source_regret"])),
-        "random": float(np.mean(report["random_return"])) if words else random_regret(report),
+        "random": float(np.mean(report["random_return"] if words else random_regrets_of(report))),
         **{name: report.get(name) for name in kept},
     }
 
 
-def random_regret(report):
-    return float(report["episodes"] * np.subtract(report["oracle_return"], report["random_return"]).mean())
+def random_regrets_of(report):
+    return random_regrets(report["oracle_return"], report["random_return"], report["episodes"])
 
 
 def table(results, sets):

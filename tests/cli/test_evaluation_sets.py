@@ -108,6 +108,23 @@ def test_unknown_sets_are_refused_before_anything_is_trained(override, message):
         recipe.check()
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("episodes", "0", r"evaluate\.episodes is 0; it must be an integer of at least 1"),
+        ("last_episodes", "-1", r"evaluate\.last_episodes is -1; it must be an integer of at least 1"),
+        ("tasks_per_set", "0", r"evaluate\.tasks_per_set is 0; it must be an integer of at least 1"),
+        ("max_rows", "0", r"evaluate\.max_rows is 0; it must be an integer of at least 1"),
+        ("temperature", "-0.5", r"evaluate\.temperature is -0\.5; it must be a number from 0"),
+        ("evaluation_set", "heldout", r"unknown evaluate\.evaluation_set 'heldout': did you mean 'held_out'"),
+    ],
+)
+def test_values_that_no_evaluation_can_have_are_refused_before_anything_is_trained(key, value, message):
+    recipe = Recipe.from_text(RECIPE, origin="r.yaml", overrides=[f"--evaluate.{key}", value])
+    with pytest.raises(UsageError, match=message):
+        recipe.check()
+
+
 def test_names_of_the_recipes_own_tasks_and_of_any_number_of_arms_are_known():
     Recipe.from_text(RECIPE, origin="r.yaml", overrides=["--evaluate.sets", "[held_out, validation, num_77]"]).check()
     room = yaml.safe_dump({"environment": {"family": "dark_room"}, "evaluate": {"sets": ["train", "held_out"]}})

@@ -81,6 +81,7 @@ def test_every_set_has_its_row_and_every_picture_is_shown(run):
             assert [float(end) for end in row[3].split(" to ")] == pytest.approx(score["ci95"], abs=6e-4)
         assert [float(value) for value in row[4:]] == pytest.approx([regret, mean, chance], abs=6e-3)
     assert "Normalised regret is 0 for random and 1 for thompson" in text
+    assert "on a scale where uniformly random pulls are 0 and thompson is 1." in text
     for picture in ("sets.png", "regret.png"):
         assert f"]({picture})" in text
     assert "success.png" not in text
