@@ -3,6 +3,11 @@
 from pathlib import Path
 
 from hf_icrl.files import read_json, write_json
+from hf_icrl.histories.info_checks import check_entries
+from hf_icrl.histories.spaces import check_spec
+from hf_icrl.redaction import without_tokens
+from hf_icrl.shapes import check_shape
+from hf_icrl.untrusted import inside
 
 INFO_FILENAME = "history_info.json"
 # The picture of how good the source became.
@@ -14,6 +19,7 @@ FORMAT_VERSION = 2
 
 def write_info(folder, info):
     """Write `info` as `history_info.json` into `folder`, atomically. Infinite bounds of a Box are written as text."""
+    info = {**info, "command": without_tokens(info["command"])} if info.get("command") else info
     write_json(Path(folder) / INFO_FILENAME, {"format_version": FORMAT_VERSION, **_spaces(info, _to_json)})
 
 
@@ -22,7 +28,7 @@ def read_info(folder):
 
     Raises:
         FileNotFoundError: there is none; the message says what the folder seems to be.
-        ValueError: it is no JSON, or of a newer format than this version reads.
+        ValueError: it is no JSON, of a newer format than this version reads, or an entry is of the wrong kind.
     """
     path = Path(folder) / INFO_FILENAME
     if not path.is_file():
@@ -39,7 +45,16 @@ def read_info(folder):
             f"{path} has the format version {version!r}, this version of hf_icrl reads {FORMAT_VERSION}: "
             "update hf_icrl, or collect the histories again"
         )
-    return _spaces(info, _from_json)
+    check_entries(info, str(path))
+    try:
+        info = _spaces(info, _from_json)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} has a space whose bounds are no list of numbers ({error})") from error
+    for part in info.get("mixture", [info]):
+        for name in ("observation_space", "action_space"):
+            if name in part:
+                check_spec(part[name])
+    return info
 
 
 def load_histories(folder):
@@ -48,10 +63,39 @@ def load_histories(folder):
     Raises:
         FileNotFoundError, ValueError: see `read_info`; the dataset itself is checked by whoever reads its rows.
     """
+    info = read_info(folder)
+    return open_rows(folder), info
+
+
+def open_rows(folder):
+    """The rows of one kind of histories, a `datasets.Dataset` that is memory-mapped.
+
+    Raises:
+        ValueError: what says which files they are is damaged, or names a file outside of the folder.
+        FileNotFoundError: a file is missing.
+    """
     from datasets import load_from_disk
 
-    info = read_info(folder)
-    return load_from_disk(str(folder), keep_in_memory=False), info
+    folder = Path(folder)
+    for name in ("state.json", "dataset_info.json"):
+        path = folder / name
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist, so {folder} is no whole data set; restore or collect it again"
+            )
+    path = folder / "state.json"
+    state = read_json(path, dict)
+    check_shape(state, {"_data_files": [{"filename": str}]}, str(path))
+    for entry in state["_data_files"]:
+        if not inside(folder, entry["filename"], str(path)).is_file():
+            raise FileNotFoundError(f"{folder / entry['filename']}, which {path} names, does not exist")
+    read_json(folder / "dataset_info.json", dict)
+    try:
+        return load_from_disk(str(folder), keep_in_memory=False)
+    except OSError:
+        raise
+    except Exception as error:  # whatever pyarrow and datasets raise on damaged files
+        raise ValueError(f"the rows in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _spaces(info, convert):

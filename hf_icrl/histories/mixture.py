@@ -14,7 +14,8 @@ import torch
 
 from hf_icrl.checks import checked_int
 from hf_icrl.counter_random import uniforms
-from hf_icrl.histories.info import load_histories, read_info
+from hf_icrl.histories.info import INFO_FILENAME, load_histories, open_rows, read_info
+from hf_icrl.histories.info_checks import check_complete
 from hf_icrl.histories.windows import HistoryWindows, checked_indices
 from hf_icrl.seeding import derived_seed, seed_sequence
 
@@ -43,12 +44,16 @@ def load_parts(folder):
         FileNotFoundError, ValueError: see `read_info`.
     """
     info = read_info(folder)
+    check_complete(info, f"{folder}/{INFO_FILENAME}")
     if "mixture" not in info:
-        dataset, info = load_histories(folder)
-        return [HistoryPart("", 1.0, dataset, info)], info
+        return [HistoryPart("", 1.0, open_rows(folder), info)], info
     parts = []
-    for part in info["mixture"]:
-        dataset, own = load_histories(Path(folder) / part["name"])
+    for part in info["mixture"]:  # whose names lead nowhere else: `read_info` has checked them
+        place = Path(folder) / part["name"]
+        dataset, own = load_histories(place)
+        check_complete(own, f"{place}/{INFO_FILENAME}")
+        if "mixture" in own:
+            raise ValueError(f"{place}, a part of a mixture, is a mixture itself; collect its parts one by one")
         parts.append(HistoryPart(part["name"], part["weight"], dataset, own))
     return parts, info
 
