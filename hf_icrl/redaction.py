@@ -13,7 +13,7 @@ _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", 
 # Shorter ones are no tokens, and their replacement would spoil ordinary words.
 _SHORTEST = 8
 # The Hub's user, OAuth, JWT and organisation tokens. None of our names has so many letters and no underscore in it.
-_TOKEN = re.compile(r"\b(?:hf_(?:oauth_|jwt_)?|api_org_)[A-Za-z0-9]{20,}[\w.\-]*")
+_TOKEN = re.compile(r"(?:hf_(?:oauth_|jwt_)?|api_org_)[A-Za-z0-9]{20,}[\w.\-]*")
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 _SECRET_OPTION = re.compile(r"--[\w.\-]*(token|password|passwd|secret|api_?key)", re.IGNORECASE)
 

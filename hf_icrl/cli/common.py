@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
+from hf_icrl.redaction import without_tokens
 
 
 @dataclass
@@ -108,9 +109,9 @@ def is_main_process():
 
 
 def say(text=""):
-    """Print a line at once, from the first process only."""
+    """Print something at once, without access tokens, from the first process only."""
     if is_main_process():
-        print(text, flush=True)
+        print(without_tokens(str(text)), flush=True)
 
 
 def family_of(recipe):

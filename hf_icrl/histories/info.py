@@ -92,9 +92,9 @@ def open_rows(folder):
     read_json(folder / "dataset_info.json", dict)
     try:
         return load_from_disk(str(folder), keep_in_memory=False)
-    except OSError:
-        raise
     except Exception as error:  # whatever pyarrow and datasets raise on damaged files
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ValueError(f"the rows in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
