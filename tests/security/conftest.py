@@ -30,7 +30,9 @@ def samples(tmp_path_factory):
         patch.setenv("MINARI_DATASETS_PATH", str(root / "minari"))
         model, recipe = make(root)
     (root / "overrides").mkdir()
-    (root / "overrides" / "overrides.json").write_text(json.dumps(["--evaluate.seeds", "3", "--collect.params.a=b"]))
+    (root / "overrides" / "overrides.json").write_text(
+        json.dumps(["--evaluate.seeds", "3", "--evaluate.temperature=0.5"])
+    )
     (root / "space").mkdir()
     (root / "space" / "space.yaml").write_text(yaml.safe_dump(SPACE))
     run = read_manifest(root / "run" / "checkpoint-2")["run"]

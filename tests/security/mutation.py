@@ -109,7 +109,7 @@ def mutated(value, mutations):
         elif what == "rename" and isinstance(holder, dict):
             holder[str(NASTY[number % len(NASTY)])] = holder.pop(key)
         elif what == "nest":
-            for _ in range((1, 3, 70, 300)[number % 4]):
+            for _ in range((1, 3, 40, 90)[number % 4]):
                 old = [old] if number % 2 else {"x": old}
             holder[key] = old
         elif what == "cut" and isinstance(old, (list, str)):
