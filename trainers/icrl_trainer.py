@@ -367,7 +367,7 @@ class ICRLTrainer(Trainer):
         token=None,
         revision=None,
         private=None,
-        license="apache-2.0",
+        license=None,
         finetuned_from=None,
         dataset=None,
     ):
@@ -400,11 +400,11 @@ class ICRLTrainer(Trainer):
         options |= {"revision": revision or self.args.hub_revision, "commit_message": commit_message}
         return self._on_main_process(lambda: push_model(self.args.output_dir, self.hub_model_id, **options))
 
-    def create_model_card(self, license="apache-2.0", finetuned_from=None, dataset=None):
+    def create_model_card(self, license=None, finetuned_from=None, dataset=None):
         """Write the model card, `README.md`, into `output_dir`.
 
         Args:
-            license (`str`): an identifier that the Hub knows.
+            license (`str`, *optional*): an identifier that the Hub knows; default the old card's, or apache-2.0.
             finetuned_from (`str`, *optional*): Hub id of the model that this one was fine-tuned from.
             dataset (`str`, *optional*): Hub id of the training data.
         """

@@ -14,6 +14,7 @@ the newest whole checkpoint and ends with the same bits as an uninterrupted run.
 import os
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 
 from hf_icrl.cli.common import add_recipe_arguments, family_of, load_recipe, minutes, say
 from hf_icrl.cli.errors import UsageError
@@ -62,7 +63,7 @@ def train_model(recipe, dataset, folder, command, config_name=None):
     trainer = _make_trainer(recipe, parts, (str(dataset), info), family, tasks["validation"], folder)
     with locked(folder.checkpoints, "training in") if trainer.is_world_process_zero() else nullcontext():
         _train(trainer)
-        _publish(trainer, recipe, info, folder.model, command)
+        _publish(trainer, recipe, info, folder.model, command, None if Path(dataset).exists() else str(dataset))
 
 
 def _make_trainer(recipe, parts, trained_on, family, validation, folder):
@@ -167,7 +168,7 @@ def _already_trained(recipe, model_dir):
     return True
 
 
-def _publish(trainer, recipe, info, model_dir, command):
+def _publish(trainer, recipe, info, model_dir, command, dataset_id):
     """The finished model, whole or not at all: weights, config, code, recipe, card, and what it was trained on.
 
     Every process takes part, because gathering sharded weights needs them all; the first one writes.
@@ -189,7 +190,9 @@ def _publish(trainer, recipe, info, model_dir, command):
         report.values.update(model=str(model_dir), command=command)
         report.save(staging / "evaluations" / "validation")
         say(f"on the validation tasks: {_summary(report)}")
-    write_model_card(staging, recipe=recipe.to_dict(), dataset_info=info, model_id=str(model_dir))
+    write_model_card(
+        staging, recipe=recipe.to_dict(), dataset_info=info, model_id=str(model_dir), dataset_id=dataset_id
+    )
     sync_folder(staging)
     os.replace(staging, model_dir)  # model_dir is not there, or an empty folder
     say(f"saved {model_dir}")
