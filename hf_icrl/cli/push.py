@@ -10,6 +10,8 @@ time gets an error, or you do: nothing is overwritten unseen. Interrupted, the s
 first with `hf auth login`, or set HF_TOKEN.
 """
 
+from pathlib import Path
+
 from hf_icrl.cli.common import say
 
 USAGE = "PATH --repo_id ID [--private] [--revision BRANCH] [--tag TAG] [--config_name NAME] [--dataset_id ID]"
@@ -33,18 +35,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    from pathlib import Path
-
-    from hf_icrl.pushing import push
-    from hf_icrl.pushing.commits import publishable
-
     options = {} if args.dataset_id is None else {"dataset_id": args.dataset_id}
-    if not Path(args.path).is_dir():
-        raise ValueError(f"there is no folder {args.path}")
-    pickles = publishable(args.path)[1]
-    if pickles:
-        say(f"not published, since reading a pickle may run code: {', '.join(pickles)}")
-    commit = push(
+    push_and_say(
         args.path,
         args.repo_id,
         config_name=args.config_name,
@@ -54,4 +46,17 @@ def run(args):
         commit_message=args.message,
         **options,
     )
-    say(f"pushed {args.path} to {commit.repo_url} (commit {commit.oid[:8]})")
+
+
+def push_and_say(folder, repo_id, **options):
+    """`hf_icrl.push`, with a word on what was left out and where it went."""
+    from hf_icrl.pushing import push
+    from hf_icrl.pushing.commits import publishable
+
+    if not Path(folder).is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    pickles = publishable(folder)[1]
+    if pickles:
+        say(f"not published, since reading a pickle may run code: {', '.join(pickles)}")
+    commit = push(folder, repo_id, **options)
+    say(f"pushed {folder} to {commit.repo_url} (commit {commit.oid[:8]})")

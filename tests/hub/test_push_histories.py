@@ -197,6 +197,15 @@ evaluate: {episodes: 2, seeds: 1, last_episodes: 1}
 """
 
 
+def test_collect_publishes_what_it_collected(alice, tmp_path, capsys):
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE)
+    arguments = ["collect", "--config", str(recipe), "--output_dir", str(tmp_path / "run"), "--push_to_hub", REPO]
+    assert main(arguments) == 0
+    assert f"/{REPO} (commit " in capsys.readouterr().out
+    assert load_histories(REPO)[0][:] == load_histories(tmp_path / "run" / "dataset")[0][:]
+
+
 def test_describe_reads_the_hub(alice, rooms, capsys):
     push(rooms, REPO)
     assert main(["describe", REPO]) == 0
