@@ -9,7 +9,7 @@ from .action_heads import UNSUPERVISED
 from .configuration_headless_ad import HeadlessADConfig
 from .contrastive_head import ContrastiveHead
 from .headless_embedding import HeadlessEmbedding
-from .input_checks import to_numpy
+from .input_checks import knows_its_arguments, to_numpy
 from .modeling_icrl import ICRLModelOutput, ICRLPreTrainedModel
 from .space_specs import parse_space
 
@@ -37,6 +37,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
 
     config: HeadlessADConfig
     config_class = HeadlessADConfig
+    _no_split_modules = ["HeadlessEmbedding"]
 
     def __init__(self, config):
         super().__init__(config)
@@ -48,6 +49,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
         self.head = ContrastiveHead(config.trunk_config.hidden_size, config)
         self.codes = ActionCodes(config.action_embedding, config.action_dim)
 
+    @knows_its_arguments
     @can_return_tuple
     def forward(
         self,
@@ -161,7 +163,12 @@ class HeadlessADModel(ICRLPreTrainedModel):
                     f"{tuple(vectors.shape[:2])} (batch, actions)"
                 )
             return vectors
-        num_actions = self.action_space.sizes[0] if available is None else available.shape[1]
+        number = self.action_space.sizes[0] if available is None else available.shape[1]
+        return self._draw_vectors(seeds, num_rows, number, device)
+
+    @torch.compiler.disable
+    def _draw_vectors(self, seeds, num_rows, num_actions, device):
+        """The vectors of a window each, from its seed. NumPy's, whose 64-bit arithmetic torch.compile cannot follow."""
         ids = to_numpy(seeds)
         if ids.shape != (num_rows,) or ids.dtype.kind not in "iu":
             raise ValueError(
@@ -313,7 +320,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
         return super()._action_sets_of(state_dict) | vectors
 
     def _action_inputs(self, state, rows):
-        return state.action_tensors(rows, self.device)
+        return state.action_tensors(rows, self.input_device)
 
 
 __all__ = ["HeadlessADModel"]
