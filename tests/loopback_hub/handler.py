@@ -84,7 +84,8 @@ class Handler(BaseHTTPRequestHandler):
             yield piece
 
     def _read_body(self, path, entry):
-        fault = self.hub.faults.take(("cut_upload", "stall_upload"), self.command, path)
+        size = int(self.headers["Content-Length"]) if "Content-Length" in self.headers else None
+        fault = self.hub.faults.take(("cut_upload", "stall_upload"), self.command, path, size)
         body = bytearray()
         for piece in self._pieces():
             body += piece
@@ -113,8 +114,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, response, path, entry):
         kinds = ("cut_download", "stall_download", "trickle") if response.status in (200, 206) else ()
-        fault = self.hub.faults.take(kinds, self.command, path)
-        start, pieces = 0, [response.body]
+        fault = self.hub.faults.take(kinds, self.command, path, len(response.body))
+        pieces = [response.body]
         if fault and fault.kind == "trickle":
             step = fault.settings["chunk"]
             pieces = [response.body[i : i + step] for i in range(0, len(response.body), step)]
@@ -124,8 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         for piece in pieces:
             self.wfile.write(piece)
             self.wfile.flush()
-            start += len(piece)
-            entry.sent = start
+            entry.sent += len(piece)
             if fault and fault.kind == "trickle":
                 time.sleep(fault.settings["pause"])
             elif fault and fault.kind == "cut_download":
