@@ -202,3 +202,11 @@ def test_faults_meet_the_requests_they_were_planned_for(hub, api):
     assert statuses == [200, 418, 418, 200, 200]
     assert fault.happened == 2
     assert api.model_info("alice/m").id == "alice/m"
+
+
+def test_a_mistake_in_what_a_test_planned_reaches_it_with_its_cause(hub, api):
+    hub.faults.call(lambda: hub.repository("alice/no_such"))
+    with pytest.raises(HfHubHTTPError, match=r"The loopback Hub failed: KeyError: .*alice/no_such") as caught:
+        api.upload_file(path_or_fileobj=b"a", path_in_repo="a.txt", repo_id="alice/m")
+    assert caught.value.response.status_code == 500
+    assert uploaded(hub) == {}
