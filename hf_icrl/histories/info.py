@@ -42,18 +42,6 @@ def read_info(folder):
     return _spaces(info, _from_json)
 
 
-def load_histories(folder):
-    """Open collected histories: `(dataset, info)`, the dataset memory-mapped.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_info`; the dataset itself is checked by whoever reads its rows.
-    """
-    from datasets import load_from_disk
-
-    info = read_info(folder)
-    return load_from_disk(str(folder), keep_in_memory=False), info
-
-
 def _spaces(info, convert):
     if "mixture" in info:
         info = info | {"mixture": [_spaces(part, convert) for part in info["mixture"]]}
