@@ -57,6 +57,7 @@ def test_a_client_killed_in_mid_upload_leaves_the_repository_as_it_was_and_the_n
         time.sleep(0.01)
     client.kill()
     client.communicate()
+    fault.release.set()
     assert api.model_info("alice/m").sha == tip
 
     seen = len(hub.log)

@@ -77,9 +77,9 @@ class Faults:
         return self._plan("cut_upload", method, pattern, skip, times, after=after, reset=reset)
 
     def stall_upload(self, after=0, pattern=LFS_UPLOAD, method="PUT", skip=0, times=1):
-        """Read `after` bytes of the body, then wait for `fault.release`: time to kill the client in mid-upload. Released,
-        the upload may still complete: the system holds what the client had sent."""
-        return self._plan("stall_upload", method, pattern, skip, times, after=after)
+        """Read `after` bytes of the body, then nothing until `fault.release`, which cuts the connection: time to kill
+        the client in mid-upload. Nothing is stored, though the system may hold all that the client had sent."""
+        return self._plan("stall_upload", method, pattern, skip, times, after=after, reset=True)
 
     # Downloads: bytes of the response's body; redirects and errors are not met
 

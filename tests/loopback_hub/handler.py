@@ -92,10 +92,9 @@ class Handler(BaseHTTPRequestHandler):
             body += piece
             entry.received = len(body)
             if fault and len(body) >= fault.settings["after"]:
-                if fault.kind == "cut_upload":
-                    raise Cut(fault.settings["reset"])
-                fault.release.wait()
-                fault = None
+                if fault.kind == "stall_upload":
+                    fault.release.wait()
+                raise Cut(fault.settings["reset"])
         return bytes(body)
 
     # The answer
