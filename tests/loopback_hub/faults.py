@@ -1,7 +1,8 @@
 """Faults that a test plans beforehand: which requests meet them, how often, and what happens then.
 
 `hub.faults.cut_upload(after=1000)` and so on return the Fault, whose `happened` counts. Each fault meets the requests
-whose method and path (query string left out) fit, after the first `skip` of them, `times` times; then it is spent.
+whose method and path (query string left out) fit and whose body has at least `after` bytes: not the first `skip` of
+them, but the next `times`; then it is spent.
 """
 
 import re
@@ -35,8 +36,10 @@ class Fault:
     reached: Event = field(default_factory=Event)  # set once a request has met the fault
     release: Event = field(default_factory=Event)  # what a stalled request waits for
 
-    def fits(self, method, path):
-        return method == self.method and re.search(self.pattern, path) is not None
+    def fits(self, method, path, size):
+        """`size` is that of the body where known: a fault after more bytes than there are is for another request."""
+        long_enough = size is None or size >= self.settings.get("after", 0)
+        return method == self.method and long_enough and re.search(self.pattern, path) is not None
 
 
 class Faults:
@@ -44,11 +47,11 @@ class Faults:
         self._planned = []
         self._lock = Lock()
 
-    def take(self, stage, method, path):
-        """The next fault that this request meets, of one of the kinds of that stage, or None."""
+    def take(self, kinds, method, path, size=None):
+        """The next fault of one of these kinds that this request, with a body of `size` bytes, meets, or None."""
         with self._lock:
             for fault in self._planned:
-                if fault.kind in stage and fault.happened < fault.times and fault.fits(method, path):
+                if fault.kind in kinds and fault.happened < fault.times and fault.fits(method, path, size):
                     fault.seen += 1
                     if fault.seen > fault.skip:
                         fault.happened += 1
@@ -74,8 +77,9 @@ class Faults:
         return self._plan("cut_upload", method, pattern, skip, times, after=after, reset=reset)
 
     def stall_upload(self, after=0, pattern=LFS_UPLOAD, method="PUT", skip=0, times=1):
-        """Read `after` bytes of the body, then wait for `fault.release`: time to kill the client in mid-upload."""
-        return self._plan("stall_upload", method, pattern, skip, times, after=after)
+        """Read `after` bytes of the body, then nothing until `fault.release`, which cuts the connection: time to kill
+        the client in mid-upload. Nothing is stored, though the system may hold all that the client had sent."""
+        return self._plan("stall_upload", method, pattern, skip, times, after=after, reset=True)
 
     # Downloads: bytes of the response's body; redirects and errors are not met
 

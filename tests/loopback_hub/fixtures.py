@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,7 @@ def point_to_loopback():
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
     }
 
 
@@ -69,3 +71,13 @@ def hub():
     with LoopbackHub(int(os.environ["HF_ENDPOINT"].rpartition(":")[2])) as hub:
         hub.organisation("lab", alice="write", bob="read")
         yield hub
+        _forget(hub)
+
+
+def _forget(hub):
+    """Remove what this process cached of that Hub. Libraries fall back on their cache where they get no answer, so a
+    later test would find a repository of the same name that its own Hub does not have."""
+    home = Path(os.environ["HF_HOME"])
+    for namespace in {id.split("/")[0] for _, id in hub.store.repositories} | set(hub.store.users):
+        for cached in (*home.glob(f"hub/*--{namespace}--*"), *home.glob(f"datasets/{namespace}___*")):
+            shutil.rmtree(cached, ignore_errors=True)

@@ -42,18 +42,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, url, path, entry):
         """The Response, whatever goes wrong; Cut and ConnectionError alone pass through."""
-        body = self._read_body(path, entry)
-        fault = self.hub.faults.take(("call", "fail"), self.command, path)
-        while fault and fault.kind == "call":
-            fault.settings["function"]()
-            fault = self.hub.faults.take(("call", "fail"), self.command, path)
-        if fault:
-            retry_after = fault.settings["retry_after"]
-            headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-            return HubError(fault.settings["status"], fault.settings["message"], **headers).response()
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.hub, self.command, url.path, parse_qs(url.query), headers, body)
+        request = Request(self.hub, self.command, url.path, parse_qs(url.query), headers, self._read_body(path, entry))
         try:
+            self._meet_faults(path)
             request.user, request.role = self.hub.store.owner(headers.get("authorization"))
             entry.user = request.user.name if request.user else None
             return _dispatch(request)
@@ -61,8 +53,17 @@ class Handler(BaseHTTPRequestHandler):
             return error.response()
         except (Cut, ConnectionError):
             raise
-        except Exception as error:  # a mistake in this server must fail the test with its cause, not hang it
+        except Exception as error:  # a mistake here or in what a test planned must reach the test with its cause
             return HubError(500, f"The loopback Hub failed: {type(error).__name__}: {error}").response()
+
+    def _meet_faults(self, path):
+        """Call what is to be called before this request is served, and raise what is to be answered instead."""
+        while fault := self.hub.faults.take(("call", "fail"), self.command, path):
+            if fault.kind == "fail":
+                retry_after = fault.settings["retry_after"]
+                headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+                raise HubError(fault.settings["status"], fault.settings["message"], **headers)
+            fault.settings["function"]()
 
     # The body
 
@@ -84,16 +85,16 @@ class Handler(BaseHTTPRequestHandler):
             yield piece
 
     def _read_body(self, path, entry):
-        fault = self.hub.faults.take(("cut_upload", "stall_upload"), self.command, path)
+        size = int(self.headers["Content-Length"]) if "Content-Length" in self.headers else None
+        fault = self.hub.faults.take(("cut_upload", "stall_upload"), self.command, path, size)
         body = bytearray()
         for piece in self._pieces():
             body += piece
             entry.received = len(body)
             if fault and len(body) >= fault.settings["after"]:
-                if fault.kind == "cut_upload":
-                    raise Cut(fault.settings["reset"])
-                fault.release.wait()
-                fault = None
+                if fault.kind == "stall_upload":
+                    fault.release.wait()
+                raise Cut(fault.settings["reset"])
         return bytes(body)
 
     # The answer
@@ -113,8 +114,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, response, path, entry):
         kinds = ("cut_download", "stall_download", "trickle") if response.status in (200, 206) else ()
-        fault = self.hub.faults.take(kinds, self.command, path)
-        start, pieces = 0, [response.body]
+        fault = self.hub.faults.take(kinds, self.command, path, len(response.body))
+        pieces = [response.body]
         if fault and fault.kind == "trickle":
             step = fault.settings["chunk"]
             pieces = [response.body[i : i + step] for i in range(0, len(response.body), step)]
@@ -124,8 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         for piece in pieces:
             self.wfile.write(piece)
             self.wfile.flush()
-            start += len(piece)
-            entry.sent = start
+            entry.sent += len(piece)
             if fault and fault.kind == "trickle":
                 time.sleep(fault.settings["pause"])
             elif fault and fault.kind == "cut_download":

@@ -113,6 +113,7 @@ class LoopbackHub:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
         }
         return environment | ({"HF_TOKEN": token} if token else {}) | more
 

@@ -26,11 +26,8 @@ class Response:
 
     @classmethod
     def json(cls, value, status=200, headers=None):
-        return cls(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, _bytes(value))
-
-
-def _bytes(value):
-    return json.dumps(value).encode()
+        headers = {"Content-Type": "application/json; charset=utf-8", **(headers or {})}
+        return cls(status, headers, json.dumps(value).encode())
 
 
 @dataclass
