@@ -12,6 +12,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from hf_icrl.histories import read_info
 from hf_icrl.histories.info import INFO_FILENAME
 from hf_icrl.model_cards import write_dataset_card, write_model_card
+from hf_icrl.model_cards.dataset_card import size_category
 from hf_icrl.model_cards.ours import CARD_FILE
 from hf_icrl.model_cards.rendering import literal, render
 from hf_icrl.model_folder import RECIPE_FILE
@@ -94,12 +95,15 @@ def configurations_card(old, repo_id, infos, license_of):
     """
     table = render("configurations", infos=infos, repo_id=repo_id, snippet=loading(repo_id, next(iter(infos))))
     table = f"{_BEGIN}\n{table}{_END}"
+    size = size_category(sum(info["num_histories"] * info["episodes"] for info in infos.values()))
     if old is None:
         card = DatasetCard(license_of.content)
         card.data.pretty_name = f"Learning histories: {repo_id.rpartition('/')[2]}"
+        card.data.size_categories = [size]
         card.text = f"\n# {card.data.pretty_name}\n\n{table}\n"
         return card
     card = DatasetCard(old, ignore_metadata_errors=True)
+    card.data.size_categories = [size]
     before, begin, rest = card.text.partition(_BEGIN)
     after = rest.partition(_END)[2] if begin else ""
     card.text = f"{before.rstrip()}\n\n{table}{after or chr(10)}"
