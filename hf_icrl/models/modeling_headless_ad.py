@@ -127,13 +127,16 @@ class HeadlessADModel(ICRLPreTrainedModel):
         )
         hidden_states = outputs.last_hidden_state
         per_step = self.config.tokens_per_step
-        last = (torch.arange(num_steps, device=tokens.device) + 1) * per_step - 1
         if prompt is None:
-            hidden_states = hidden_states[:, last]
+            hidden_states = hidden_states[:, per_step - 1 :: per_step]
         else:
-            place = (prompt[:, None] + last)[..., None].expand(-1, -1, hidden_states.shape[-1])
-            hidden_states = hidden_states.gather(1, place)
+            # With a device map the trunk may end on another device than it began on.
+            last = (torch.arange(num_steps, device=hidden_states.device) + 1) * per_step - 1
+            place = prompt.to(last.device)[:, None] + last
+            hidden_states = hidden_states.gather(1, place[..., None].expand(-1, -1, hidden_states.shape[-1]))
         predictions = self.head(hidden_states)
+        vectors = vectors.to(predictions.device)
+        available_actions = None if available_actions is None else available_actions.to(predictions.device)
         logits = self.head.logits(predictions, vectors, available_actions)
         loss = None
         if self.check_labels(labels, loss_weights):
