@@ -8,7 +8,8 @@ import numpy as np
 
 from hf_icrl.files import atomic_file
 from hf_icrl.histories import describe_histories, load_histories, read_info
-from hf_icrl.histories.info import CURVE_FILENAME
+from hf_icrl.histories.info import CURVE_FILENAME, INFO_FILENAME
+from hf_icrl.histories.info_checks import check_complete
 
 
 class Collection:
@@ -22,11 +23,17 @@ class Collection:
     Args:
         path (`str` or `Path`): a finished folder.
         new_shards (`int`, *optional*, defaults to 0): see above.
+
+    Raises:
+        FileNotFoundError, ValueError: what the folder says of itself is missing or damaged, or it is a mixture.
     """
 
     def __init__(self, path, new_shards=0):
         self.path = Path(path)
         self.info = read_info(path)
+        check_complete(self.info, f"{path}/{INFO_FILENAME}")
+        if "mixture" in self.info:
+            raise ValueError(f"{path} is a mixture; each of its parts, a folder in it, is a collection")
         self.new_shards = new_shards
 
     @cached_property

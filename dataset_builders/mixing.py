@@ -11,6 +11,7 @@ from hf_icrl.files import check_writable, read_json, write_json
 from hf_icrl.histories.info import REQUEST_FILENAME, write_info
 from hf_icrl.histories.spaces import joint_space
 from hf_icrl.naming import differences
+from hf_icrl.shapes import check_shape
 from hf_icrl.splits import task_key
 
 RECONCILE = ("refuse", "pad")
@@ -88,9 +89,11 @@ def _checked_part(part):
 def _check_begun(folder, request):
     path = folder / REQUEST_FILENAME
     if path.is_file():
-        begun = read_json(path)
+        begun = read_json(path, dict)
         if "mixture" not in begun:
             raise ValueError(f"{folder} holds a plain collection, no mixture; choose another output_dir")
+        parts = [{"name": str, "weight": float}]
+        check_shape(begun["mixture"], {"reconcile": str, "parts": parts}, f"{path}: mixture")
         old, new = (
             {"reconcile": r["reconcile"], **{p["name"]: p for p in r["parts"]}} for r in (begun["mixture"], request)
         )

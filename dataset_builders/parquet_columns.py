@@ -1,5 +1,6 @@
 """Parquet files under our names: which of their columns are what, read piece by piece as NumPy arrays."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ class ParquetColumns:
         for path in self.paths:
             row = 0
             # Buffering ahead, which is pyarrow's default, would keep all that was read until the file is closed.
-            with pq.ParquetFile(path, pre_buffer=False) as file:
+            with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
                 for batch in file.iter_batches(_ROWS_AT_ONCE[self.layout], columns=list(dict.fromkeys(wanted))):
                     if batch.num_rows:
                         yield path, row, batch
@@ -236,7 +237,18 @@ def _files(source):
 
 
 def _schema(path):
+    with _explained(path):
+        schema = pq.read_schema(path)
+        schema.names  # noqa: B018  (decoded here, from what may be no UTF-8)
+        return schema
+
+
+@contextmanager
+def _explained(path):
+    """What pyarrow raises on a damaged file, an OSError without a number among it, as a `ValueError` that names the file."""
     try:
-        return pq.read_schema(path)
-    except pa.ArrowException as error:
-        raise ValueError(f"{path} cannot be read as a parquet file: {error}") from error
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{path} cannot be read as a parquet file: {' '.join(str(error).split())}") from error

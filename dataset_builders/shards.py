@@ -5,7 +5,6 @@
 Each is written whole or not at all.
 """
 
-import json
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -14,8 +13,9 @@ import pyarrow as pa
 from datasets import DatasetInfo
 
 from hf_icrl.dataset_builders.source_curve import source_curve
-from hf_icrl.files import atomic_file, is_temporary, write_json
+from hf_icrl.files import atomic_file, is_temporary, read_json, write_json
 from hf_icrl.histories.info import INFO_FILENAME, REQUEST_FILENAME, write_info
+from hf_icrl.shapes import check_shape
 
 STATE_FILENAME = "state.json"
 
@@ -101,9 +101,10 @@ def read_request(folder):
     path = folder / REQUEST_FILENAME
     if path.is_file():
         try:
-            request = json.loads(path.read_text(encoding="utf-8"))
-            return {"code": request["code"], "arguments": dict(request["arguments"])}
-        except (ValueError, KeyError, TypeError) as error:
+            request = read_json(path, dict)
+            check_shape(request, {"code": object, "arguments": dict}, str(path))
+            return {name: request[name] for name in ("code", "arguments")}
+        except ValueError as error:
             raise ValueError(
                 f"{path} cannot be read ({error}); delete {folder} or choose another output_dir"
             ) from error

@@ -16,6 +16,8 @@ import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hf_icrl.untrusted import MAX_JSON_BYTES, parse_json, read_text
+
 _MARK = "hf_icrl-"
 # The random part is tempfile's, which holds no dot: the name of the target is told from it without doubt.
 _TEMPORARY = re.compile(rf"\.(?P<target>.+)\.{_MARK}\w+\.tmp")
@@ -135,12 +137,22 @@ def write_json(path, value):
         file.write(text + "\n")
 
 
-def read_json(path):
-    """Read a JSON file; an unreadable one is a `ValueError` that names it."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); delete it or restore it from where it came") from error
+def read_json(path, kind=None, finite=True):
+    """Read a JSON file, whoever wrote it.
+
+    Args:
+        path (`str` or `Path`): the file.
+        kind (`type`, *optional*): `dict` or `list`, what its value must be.
+        finite (`bool`): refuse NaN and infinity, which Python's own writer lets through, and ours does not.
+
+    Raises:
+        ValueError: it is no JSON, larger than 256 MiB, more than 64 levels deep, or of another kind; names the file.
+        OSError: it cannot be read.
+    """
+    value = parse_json(read_text(path, MAX_JSON_BYTES), path, finite)
+    if kind is not None and not isinstance(value, kind):
+        raise ValueError(f"{path} holds a JSON {type(value).__name__}, not a {kind.__name__}; restore it")
+    return value
 
 
 def check_writable(folder):

@@ -3,8 +3,12 @@
 Cheap to import.
 """
 
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+
+from hf_icrl.files import read_json
+from hf_icrl.untrusted import MAX_YAML_BYTES, read_text
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -19,12 +23,12 @@ def recipe_of(model):
         `(text, origin)`: the content of its recipe.yaml, or None if it has none, and where that was looked for.
 
     Raises:
-        ValueError: `model` is neither a folder here nor a repository that can be fetched.
+        ValueError: `model` is neither a folder here nor a repository that can be fetched, or the file is no text.
     """
     path = file_beside(model, RECIPE_FILE)
     if path is None:
         return None, f"{model}/{RECIPE_FILE}"
-    return path.read_text(encoding="utf-8"), str(path)
+    return read_text(path, MAX_YAML_BYTES), str(path)
 
 
 def record_of(model):
@@ -86,15 +90,77 @@ def cached_revision(model):
 
 
 def count_parameters(folder):
-    """How many numbers the safetensors files in `folder` hold, adapters left out; None if there are no weights."""
-    from safetensors import safe_open
+    """How many numbers the safetensors files in `folder` hold, adapters left out; None if there are no weights.
+
+    Raises:
+        ValueError: a file is torn or no safetensors.
+    """
+    from safetensors import SafetensorError, safe_open
 
     total = 0
     for path in sorted(Path(folder).glob("*.safetensors")):
         if path.name != "adapter_model.safetensors":
-            with safe_open(path, framework="np") as file:
-                total += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+            try:
+                with safe_open(path, framework="np") as file:
+                    total += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+            except SafetensorError as error:
+                raise ValueError(f"the weights in {path} are torn or no safetensors ({error})") from error
     return total or None
+
+
+def load_config(model):
+    """The config of a model, from its files alone: no code that lies beside them is executed.
+
+    Args:
+        model (`str` or `Path`): a folder, or the id of a model on the Hub.
+
+    Raises:
+        ValueError: config.json is damaged, or asks for what cannot be built.
+        OSError: there is none.
+    """
+    from transformers import AutoConfig
+
+    _check_config_file(model)
+    with _own_errors(model, "config.json"):
+        return AutoConfig.from_pretrained(str(model), trust_remote_code=False)
+
+
+def load_model(model):
+    """A model from its config and its safetensors files: no code that lies beside them is executed, nothing unpickled.
+
+    Args, Raises: see `load_config`.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModel
+
+    _check_config_file(model)
+    try:
+        with _own_errors(model, "weights"):
+            return AutoModel.from_pretrained(str(model), trust_remote_code=False, use_safetensors=True)
+    except SafetensorError as error:
+        raise ValueError(
+            f"the weights in {model} are torn or no safetensors ({error}); fetch or train the model again"
+        ) from error
+
+
+def _check_config_file(model):
+    """transformers says nothing useful about a config that is no mapping, or nested too deeply."""
+    path = Path(model) / "config.json"
+    if path.is_file():
+        read_json(path, dict, finite=False)
+
+
+@contextmanager
+def _own_errors(model, what):
+    """Whatever transformers and the class of a foreign trunk raise on values that nobody checked is one `ValueError`."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError):
+        raise
+    except Exception as error:
+        raise ValueError(f"the {what} of {model} cannot be used ({type(error).__name__}: {error})") from error
 
 
 def _not_found(model, error):

@@ -7,6 +7,7 @@ from huggingface_hub import DatasetCardData
 from hf_icrl.files import atomic_file, read_json
 from hf_icrl.histories import describe_histories
 from hf_icrl.histories.info import CURVE_FILENAME
+from hf_icrl.histories.info_checks import check_entries
 from hf_icrl.histories.schema import ACTION_SETS, OPTIONAL_COLUMNS
 from hf_icrl.model_cards.openings import episodes_text, lesson, opening
 from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
@@ -63,6 +64,7 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
     """
     check_dataset_card_place(folder)
     folder = Path(folder)
+    check_entries(info, f"the info of {folder}")
     if "mixture" in info:
         return _write_mixture_card(folder, info, dataset_id, license)
     missing = [key for key in _REQUIRED if key not in info]
@@ -133,7 +135,9 @@ def _write_mixture_card(folder, info, dataset_id, license):
 def _optional_columns(folder):
     """Which columns the rows have beside those that all have; nothing where `datasets` does not say it."""
     path = folder / "dataset_info.json"
-    features = read_json(path)["features"] if path.is_file() else {}
+    features = read_json(path, dict).get("features") if path.is_file() else {}
+    if not isinstance(features, dict):
+        raise ValueError(f"{path} has no mapping of features; it is damaged: collect the histories again")
     return [name for name in OPTIONAL_COLUMNS if name in features]
 
 

@@ -15,6 +15,8 @@ from hf_icrl.model_cards.sets_table import evaluation_sets
 from hf_icrl.model_cards.snippets import acting_snippet, usage_snippet
 from hf_icrl.model_folder import count_parameters
 from hf_icrl.rollouts.report import CURVE_FILE, REPLAY_FILE, Report
+from hf_icrl.shapes import Maybe, check_shape
+from hf_icrl.untrusted import MAX_YAML_BYTES, parse_yaml, read_text
 
 # `.eval_results/` entries refer to a benchmark dataset on the Hub; this is the name under which our task families
 # are listed there.
@@ -35,6 +37,13 @@ METHODS = {
         "In-Context Reinforcement Learning for Variable Action Spaces (Sinii et al., 2023)",
         "2312.13327",
     ),
+}
+# What a card reads of a config.json.
+_CONFIG = {
+    "model_type": Maybe(str),
+    "trunk_config": Maybe((dict, None)),
+    "observation_space": Maybe((dict, None)),
+    "action_space": Maybe((dict, None)),
 }
 # The methods whose models act with any number of Discrete actions.
 _ANY_ACTIONS = ("hf_icrl_headless_ad",)
@@ -74,7 +83,7 @@ def write_model_card(
         `Path` of the README.md.
 
     Raises:
-        ValueError: there is a README.md that is no model card of ours.
+        ValueError: there is a README.md that is no model card of ours, or a file that the card shows is damaged.
     """
     folder = Path(folder)
     check_model_card_place(folder)
@@ -138,7 +147,9 @@ def _model_facts(folder, model_id):
     """(config.json as a dict, number of parameters or None), from `folder` or from where the model was loaded."""
     for place in (folder, Path(model_id)):
         if (place / "config.json").is_file():
-            return read_json(place / "config.json"), count_parameters(place)
+            config = read_json(place / "config.json", dict, finite=False)
+            check_shape(config, _CONFIG, str(place / "config.json"))
+            return config, count_parameters(place)
     return {}, None
 
 
@@ -223,7 +234,8 @@ def _write_eval_results(folder, report):
     folder = folder / ".eval_results"
     path = None
     if report is not None and _is_for_leaderboards(report):
-        family = report.get("family") or re.sub(r"\W+", "_", report["env_id"])
+        # It becomes the name of a file.
+        family = re.sub(r"\W+", "_", report.get("family") or report["env_id"])
         path = folder / f"{family}.yaml"
         with atomic_file(path) as file:
             entries = eval_result_entries_to_yaml([_leaderboard_entry(report, family)])
@@ -252,9 +264,9 @@ def _leaderboard_entry(report, family):
 
 def _is_our_entry(path):
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = parse_yaml(read_text(path, MAX_YAML_BYTES), path)
         return bool(entries) and all(entry["dataset"]["id"] == BENCHMARK for entry in entries)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

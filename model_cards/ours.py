@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import yaml
+from hf_icrl.untrusted import MAX_YAML_BYTES, parse_yaml, read_text
 
 CARD_FILE = "README.md"
 
@@ -29,9 +29,9 @@ def _check(folder, is_ours, what):
 def card_metadata(path):
     """The YAML block at the top of a card as a dict; empty if there is no card, or none in it."""
     try:
-        opening, metadata, _ = path.read_text(encoding="utf-8").split("---\n", 2)
-        metadata = yaml.safe_load(metadata) if not opening.strip("\ufeff\n ") else None
-    except (OSError, ValueError, yaml.YAMLError):
+        opening, metadata, _ = read_text(path, MAX_YAML_BYTES).split("---\n", 2)
+        metadata = parse_yaml(metadata, path) if not opening.strip("\ufeff\n ") else None
+    except (OSError, ValueError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
 

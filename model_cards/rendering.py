@@ -6,15 +6,17 @@ from importlib.resources import files
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from hf_icrl.redaction import without_tokens
+
 
 def render(template, **values):
-    """The text of `templates/<template>.md.jinja` filled with `values`; a name that is missing is an error."""
+    """The text of `templates/<template>.md.jinja` filled with `values`, access tokens hidden; a missing name is an error."""
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["yaml"] = to_yaml
     environment.filters["cell"] = cell
     environment.filters["literal"] = literal
     text = (files("hf_icrl.model_cards") / "templates" / f"{template}.md.jinja").read_text(encoding="utf-8")
-    return environment.from_string(text).render(**values).rstrip() + "\n"
+    return without_tokens(environment.from_string(text).render(**values).rstrip()) + "\n"
 
 
 def to_yaml(value):

@@ -1,6 +1,7 @@
 """What a model's folder says about several evaluation sets, for its card."""
 
 from hf_icrl.files import read_json
+from hf_icrl.rollouts.report_checks import check_sets
 from hf_icrl.rollouts.set_reports import SETS_FILE
 
 _PICTURES = {
@@ -16,12 +17,17 @@ def evaluation_sets(folder):
     Returns:
         `dict`: "columns" (their names), "rows" (lists of cells, one a set), "scale" (a sentence on what 0 and 1 are, or
         None), "skipped" (name -> why) and "pictures" (file name -> what it shows, of those that are there).
+
+    Raises:
+        ValueError: the file is damaged.
     """
-    found = read_json(folder / SETS_FILE) if (folder / SETS_FILE).is_file() else {}
+    path = folder / SETS_FILE
+    found = read_json(path, dict) if path.is_file() else {}
     if "score" not in found:  # no file, or one of an earlier version
         return None
+    check_sets(found, str(path))
     sets, score = found["sets"], found["score"]
-    what = "regret" if all("regret" in one for one in sets.values()) else "return"
+    what = "regret" if all(one.get("regret") for one in sets.values()) else "return"
     source = next((one["source"] for one in sets.values() if one.get("source")), None)
     # Where the score is the plain figure itself, there is no second column of it.
     own_column = [what] * (score["name"] not in ("success", what))

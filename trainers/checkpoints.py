@@ -18,6 +18,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from hf_icrl.files import FULL_CODES, full_disk_error, read_json, write_json
+from hf_icrl.shapes import AtLeast, check_shape
+from hf_icrl.untrusted import inside
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +92,8 @@ def read_manifest(folder):
     manifest = read_json(path)
     if not isinstance(manifest, dict) or not {"format", "run", "files"} <= set(manifest):
         raise ValueError(f"{path} is no checkpoint manifest; remove this checkpoint")
+    files = {str: {"size": int, "sha256": str}}
+    check_shape(manifest, {"run": {"world_size": AtLeast(1), "software": dict}, "files": files}, str(path))
     if manifest["format"] != MANIFEST_FORMAT:
         raise ValueError(
             f"{path} has format {manifest['format']!r}, this version reads {MANIFEST_FORMAT}; update hf_icrl"
@@ -172,7 +176,7 @@ def explained_write_errors(path):
 
 def _fault_by_manifest(folder, manifest):
     for name, expected in manifest["files"].items():
-        path = folder / name
+        path = inside(folder, name, MANIFEST)
         if not path.is_file():
             return f"{name} is missing"
         size = path.stat().st_size
@@ -189,7 +193,9 @@ def _fault_without_manifest(folder):
         return "checkpoint-is-incomplete.txt says so"
     weights = list(folder.glob("*.safetensors"))
     for index in folder.glob("*.safetensors.index.json"):
-        weights += [folder / name for name in set(read_json(index)["weight_map"].values())]
+        content = read_json(index)
+        check_shape(content, {"weight_map": {str: str}}, str(index))
+        weights += [inside(folder, name, index.name) for name in set(content["weight_map"].values())]
     if not weights and not _is_sharded(folder):
         return "model.safetensors is missing"
     for path in weights:
@@ -210,7 +216,8 @@ def _fault_of_state(folder, world_size):
     """What exact resumption needs beside the weights."""
     if not (folder / "trainer_state.json").is_file():
         return "trainer_state.json is missing"
-    read_json(folder / "trainer_state.json")
+    # Trainer writes a loss of NaN as it is.
+    check_shape(read_json(folder / "trainer_state.json", finite=False), {"global_step": int}, "trainer_state.json")
     if not _is_sharded(folder):
         for name in ("optimizer.pt", "scheduler.pt"):
             if not (folder / name).is_file():

@@ -13,7 +13,9 @@ from hf_icrl.cli.source_replay import write_source_replay
 
 TAKES_OVERRIDES = True
 RESUMES = True
-USAGE = "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--push_to_hub ID] [--section.key VALUE ...]"
+USAGE = (
+    "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--push_to_hub ID] [--section.key VALUE ...]"
+)
 
 
 def add_arguments(parser):

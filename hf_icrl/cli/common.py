@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
+from hf_icrl.redaction import without_tokens
 
 
 @dataclass
@@ -45,14 +46,33 @@ def add_recipe_arguments(parser, several=False):
         metavar="DIR",
         help="the run's folder: dataset/, checkpoints/ and model/ lie in it (default: runs/<name of the recipe>)",
     )
+    add_trust_argument(parser)
     if several:
         parser.add_argument(
             "--weights", nargs="+", type=float, metavar="W", help="of several recipes: shares of the training windows"
         )
 
 
+def add_trust_argument(parser):
+    """`--trust_remote_code`, for the verbs that make environments which a recipe names."""
+    parser.add_argument(
+        "--trust_remote_code",
+        action="store_true",
+        help='import the module of an environment that the recipe calls "module:Id-v0"; this runs its code',
+    )
+
+
+def trust_as_asked(args):
+    """Let modules be imported, here and in the processes that this one starts, if `--trust_remote_code` was given."""
+    if args.trust_remote_code:
+        from hf_icrl.envs.gymnasium_variation import TRUST_VARIABLE
+
+        os.environ[TRUST_VARIABLE] = "1"
+
+
 def load_recipe(args):
     """(recipe, run folder) from the arguments of `add_recipe_arguments`; the whole recipe is checked."""
+    trust_as_asked(args)
     configs = args.config if isinstance(args.config, list) else [args.config]
     weights = getattr(args, "weights", None)
     if weights and len(configs) == 1:
@@ -75,7 +95,7 @@ def _mixture(configs, args):
     # What is said on the command line goes for every part.
     common = {name: given.values[name] for name in ("environment", "collect") if name in given.values}
     parts = [
-        {"name": re.sub(r"\W", "_", Path(config).stem), "weight": weight, "recipe": config, **common}
+        {"name": re.sub(r"\W", "_", Path(config).stem), "weight": weight, "recipe": Recipe.load(config), **common}
         for config, weight in zip(configs, weights, strict=True)
     ]
     first = Recipe.load(configs[0], args.overrides)
@@ -89,9 +109,9 @@ def is_main_process():
 
 
 def say(text=""):
-    """Print a line at once, from the first process only."""
+    """Print something at once, without access tokens, from the first process only."""
     if is_main_process():
-        print(text, flush=True)
+        print(without_tokens(str(text)), flush=True)
 
 
 def family_of(recipe):

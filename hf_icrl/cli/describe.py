@@ -60,22 +60,22 @@ def _dataset_rows(folder):
 
 
 def _model_rows(folder):
-    from transformers import AutoConfig
-
     from hf_icrl.files import read_json
     from hf_icrl.histories import spec_text
+    from hf_icrl.model_folder import count_parameters, load_config
     from hf_icrl.rollouts import Report
+    from hf_icrl.shapes import check_shape
 
-    config = AutoConfig.from_pretrained(str(folder))
+    config = load_config(folder)
     if not hasattr(config, "action_space"):
         raise ValueError(
             f"{folder} holds a model of type {config.model_type!r}, which is none of hf_icrl's; load it with transformers"
         )
-    trunk = config.trunk_config
+    trunk, parameters = config.trunk_config, count_parameters(folder)
     rows = [
         ("model", folder),
         ("method", config.model_type.removeprefix("hf_icrl_")),
-        ("parameters", _parameters(folder)),
+        ("parameters", "no weights in this folder" if parameters is None else f"{parameters:,}"),
         (
             "trunk",
             f"{trunk.model_type}, {trunk.num_hidden_layers} layer{'s' * (trunk.num_hidden_layers != 1)} of width {trunk.hidden_size}",
@@ -92,20 +92,11 @@ def _model_rows(folder):
         rows.append(("report", folder / "report.json"))
         rows += [("", line) for line in report.table().splitlines()]
     elif (folder / "trainer_state.json").is_file():
-        rows.append(("training checkpoint", f"step {read_json(folder / 'trainer_state.json')['global_step']:,}"))
+        path = folder / "trainer_state.json"
+        state = read_json(path, finite=False)  # Trainer writes a loss of NaN as it is
+        check_shape(state, {"global_step": int}, str(path))
+        rows.append(("training checkpoint", f"step {state['global_step']:,}"))
     return rows
-
-
-def _parameters(folder):
-    from safetensors import SafetensorError
-
-    from hf_icrl.model_folder import count_parameters
-
-    try:
-        count = count_parameters(folder)
-    except SafetensorError as error:
-        raise ValueError(f"the weights in {folder} are torn or no safetensors ({error})") from error
-    return "no weights in this folder" if count is None else f"{count:,}"
 
 
 def _download(repo_id):

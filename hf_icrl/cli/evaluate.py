@@ -17,7 +17,7 @@ act with are left out.
 import sys
 from pathlib import Path
 
-from hf_icrl.cli.common import family_of, say
+from hf_icrl.cli.common import add_trust_argument, family_of, say, trust_as_asked
 from hf_icrl.cli.errors import UsageError
 from hf_icrl.cli.recipe import Recipe
 from hf_icrl.histories.info import INFO_FILENAME
@@ -45,9 +45,11 @@ def add_arguments(parser):
     parser.add_argument(
         "--output_dir", metavar="DIR", help="where the report goes (default: the model's folder, if it is local)"
     )
+    add_trust_argument(parser)
 
 
 def run(args):
+    trust_as_asked(args)
     _check_is_a_model(Path(args.model))
     if not args.output_dir and not Path(args.model).is_dir():
         raise UsageError(
@@ -203,18 +205,12 @@ def _check_is_a_model(folder):
 
 def _load(model_path):
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModel
 
+    from hf_icrl.model_folder import load_model
     from hf_icrl.quiet import progress_bars
 
-    try:
-        with progress_bars(sys.stderr.isatty()):
-            model = AutoModel.from_pretrained(str(model_path))
-    except SafetensorError as error:
-        raise ValueError(
-            f"the weights in {model_path} are torn or no safetensors ({error}); fetch or train the model again"
-        ) from error
+    with progress_bars(sys.stderr.isatty()):
+        model = load_model(model_path)
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

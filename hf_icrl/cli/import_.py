@@ -99,12 +99,12 @@ def _columns(pairs):
 
 
 def _space(name, text):
-    import yaml
+    from hf_icrl.untrusted import parse_yaml
 
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--{name}: {text!r} is not a YAML value: {error}") from error
+        value = parse_yaml(text, f"--{name}: {text!r}")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if not isinstance(value, dict):
         raise UsageError(f'--{name}: {text!r} is no space; write "{{type: Discrete, n: 4}}"')
     return value

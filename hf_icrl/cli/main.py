@@ -4,11 +4,13 @@ import argparse
 import os
 import shlex
 import sys
+import traceback
 from importlib import import_module
 from keyword import iskeyword
 
 from hf_icrl import __version__
 from hf_icrl.cli.errors import UsageError
+from hf_icrl.redaction import secrets_in, without_tokens
 
 VERBS = {
     "quickstart": "from nothing to an agent that improves in context: collect, train, evaluate, on a laptop CPU",
@@ -30,9 +32,18 @@ Exit codes: 0 done, 1 failed (with one sentence; set HF_ICRL_TRACEBACK=1 for the
 130 interrupted."""
 
 
-def build_parser():
-    """The argument parser with all verbs."""
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors, which repeat what was typed, repeat no token."""
+
+    hidden = ()
+
+    def error(self, message):
+        super().error(without_tokens(message, self.hidden))
+
+
+def build_parser(hidden=()):
+    """The argument parser with all verbs; its errors do not show the texts `hidden`."""
+    parser = _Parser(
         prog="hf-icrl",
         usage="hf-icrl VERB [options]     (hf-icrl VERB --help says more)",
         # argparse's own listing of sub-commands breaks after each name; this table is easier to read.
@@ -41,6 +52,7 @@ def build_parser():
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.hidden = hidden
     parser.add_argument("--version", action="version", version=f"hf-icrl {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", help=argparse.SUPPRESS)
     for name in VERBS:
@@ -53,6 +65,7 @@ def build_parser():
             usage=f"hf-icrl {name} {module.USAGE}",
             allow_abbrev=False,
         )
+        sub.hidden = hidden
         module.add_arguments(sub)
         sub.set_defaults(
             run=module.run,
@@ -66,7 +79,8 @@ def build_parser():
 def main(argv=None):
     """Run one verb; returns the exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser = build_parser()
+    hidden = secrets_in(argv)
+    parser = build_parser(hidden)
     args, rest = parser.parse_known_args(argv)
     if args.verb is None:
         parser.print_help()
@@ -75,9 +89,13 @@ def main(argv=None):
         args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.overrides = rest
     # What reports and cards print as the command that made them.
-    args.command = shlex.join(["hf-icrl", *argv])
+    args.command = without_tokens(shlex.join(["hf-icrl", *argv]), hidden)
     if os.environ.get("HF_ICRL_TRACEBACK"):
-        return args.run(args) or 0
+        try:
+            return args.run(args) or 0
+        except Exception:
+            print(without_tokens(traceback.format_exc(), hidden), file=sys.stderr)
+            return 1
     try:
         code = args.run(args) or 0
         sys.stdout.flush()
@@ -93,7 +111,7 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        print(f"hf-icrl: {_sentence(error)}", file=sys.stderr)
+        print(f"hf-icrl: {without_tokens(_sentence(error), hidden)}", file=sys.stderr)
         return 1
 
 

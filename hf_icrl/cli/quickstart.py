@@ -19,6 +19,15 @@ from hf_icrl.cli.errors import UsageError
 # What is shown at the top of the folder is also in model/, so that model/ alone is a whole Hub repository.
 ARTEFACTS = ("report.json", "learning_curve.png", "replay.mp4", "README.md")
 STATE_FILE = "quickstart.json"
+_STATE = {
+    "version": (str, None),
+    "seed": int,
+    "smoke": bool,
+    "finished": bool,
+    "clearing": bool,
+    "seconds": {str: float},
+    "recipe": {str: dict, "environment": {"family": str}},
+}
 SMOKE_NOTE = "A smoke run: seconds of training to see that every step works. Its figures mean nothing."
 
 RESUMES = True
@@ -94,12 +103,14 @@ class State:
         from hf_icrl import __version__
         from hf_icrl.cli.same import check_same_recipe
         from hf_icrl.files import read_json, remove_temporaries
+        from hf_icrl.shapes import check_shape
 
         root = Path(root)
         path = root / STATE_FILE
         remove_temporaries(root)  # of a run that was killed in mid-write
         if path.is_file():
-            state = cls(path, read_json(path))
+            state = cls(path, read_json(path, dict))
+            check_shape(state.values, _STATE, str(path))
             if not overwrite and not state.values["clearing"]:
                 for name, new in (("--smoke", smoke), ("--seed", seed), ("version", __version__)):
                     old = state.values[name.lstrip("-")]

@@ -18,7 +18,9 @@ import yaml
 
 from hf_icrl.checks import checked_choice, checked_int, checked_number
 from hf_icrl.cli.errors import UsageError
-from hf_icrl.naming import nearest
+from hf_icrl.naming import nearest, shortened
+from hf_icrl.redaction import has_token
+from hf_icrl.untrusted import MAX_YAML_BYTES, check_plain, inside, parse_yaml, read_text
 
 
 @dataclass
@@ -57,7 +59,7 @@ class MixtureSection:
 
     parts: (
         list  # each {name, weight, environment: {...}, collect: {...}: what differs from this recipe's sections, or from
-        # those of `recipe: NAME`; with `recipe: null` it says everything itself}
+        # those of `recipe: NAME`, a shipped one or a file beside this one; with `recipe: null` it says everything itself}
     )
     reconcile: str = "refuse"  # or "pad": discrete spaces that differ get the size of the largest
 
@@ -95,7 +97,12 @@ METHODS = {
     "headless_ad": ("HeadlessADConfig", "HeadlessADModel"),
 }
 # Fields of ICRLConfig that the recipe must not set, with what to use instead.
-_TRAIN_RESERVED = {"output_dir": "--output_dir", "num_train_epochs": "train.max_steps"}
+_TRAIN_RESERVED = {
+    "output_dir": "--output_dir",
+    "num_train_epochs": "train.max_steps",
+    # A recipe is published with the model.
+    "hub_token": "the environment variable HF_TOKEN, or `hf auth login`",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -115,18 +122,29 @@ for _yaml in (_Loader, _Dumper):
 
 
 class Recipe:
-    """A checked recipe. `environment`, `collect` and `evaluate` are dataclasses, `model` and `train` plain dicts."""
+    """A checked recipe. `environment`, `collect` and `evaluate` are dataclasses, `model` and `train` plain dicts.
 
-    def __init__(self, values, origin):
+    Args:
+        values (`dict`): the sections.
+        origin (`str`): where they come from, for messages.
+        folder (`Path`, *optional*): the parts of its mixture may name recipe files in it; None: shipped recipes only.
+
+    Raises:
+        UsageError: no mapping of sections, an unknown one, values that are not plain, or an access token.
+    """
+
+    def __init__(self, values, origin, folder=None):
         if not isinstance(values, dict):
             raise UsageError(f"{origin}: a recipe is a mapping with the sections {', '.join(SECTIONS)}")
         for name in values:
             if name not in SECTIONS:
                 raise UsageError(f"{origin}: unknown section {name!r}: {nearest(name, SECTIONS)}")
             if not isinstance(values[name], dict):
-                raise UsageError(f"{origin}: section {name!r} is {values[name]!r}; it must be a mapping")
+                raise UsageError(f"{origin}: section {name!r} is {shortened(values[name])}; it must be a mapping")
         self.origin = origin
         self.values = values
+        self.folder = folder
+        self._check_no_token(values, "")
 
     @classmethod
     def load(cls, name_or_path, overrides=()):
@@ -138,7 +156,11 @@ class Recipe:
         if path.suffix in (".yaml", ".yml"):
             if not path.is_file():
                 raise UsageError(f"recipe {path} does not exist")
-            text = path.read_text(encoding="utf-8")
+            try:
+                text = read_text(path, MAX_YAML_BYTES)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+            return cls.from_text(text, origin=str(path), overrides=overrides, folder=path.parent)
         elif str(name_or_path) in shipped:
             text = shipped[str(name_or_path)].read_text(encoding="utf-8")
         else:
@@ -148,13 +170,13 @@ class Recipe:
         return cls.from_text(text, origin=str(name_or_path), overrides=overrides)
 
     @classmethod
-    def from_text(cls, text, origin, overrides=()):
-        """Parse YAML text; see `load`."""
+    def from_text(cls, text, origin, overrides=(), folder=None):
+        """Parse YAML text; see `load`, and the class for `folder`."""
         try:
-            values = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as error:
-            raise UsageError(f"{origin} is not valid YAML: {error}") from error
-        recipe = cls(values, origin)
+            values = parse_yaml(text, origin, _Loader)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        recipe = cls(values, origin, folder)
         recipe.override(overrides)
         return recipe
 
@@ -180,9 +202,26 @@ class Recipe:
                 if not isinstance(target, dict):
                     raise UsageError(f"--{name}: {key!r} holds a value, not a mapping")
             try:
-                target[keys[-1]] = yaml.load(text, Loader=_Loader)
-            except yaml.YAMLError as error:
-                raise UsageError(f"--{name}: {text!r} is not a YAML value: {error}") from error
+                target[keys[-1]] = parse_yaml(text, f"--{name}: {shortened(text)}", _Loader)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+        if overrides:
+            try:
+                check_plain(self.values, "the recipe with the overrides", finite=False)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+            self._check_no_token(self.values, "")
+
+    def _check_no_token(self, value, where):
+        """What a recipe holds is written into cards and published."""
+        if isinstance(value, (dict, list)):
+            for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+                self._check_no_token(entry, f"{where}.{key}" if where else str(key))
+        elif isinstance(value, str) and has_token(value):
+            raise UsageError(
+                f"{self.origin}: {where} holds an access token, and recipes are published: take it out, and give it in the "
+                "environment variable HF_TOKEN or by `hf auth login`"
+            )
 
     def __getattr__(self, name):
         if name in _DATACLASSES:
@@ -208,7 +247,9 @@ class Recipe:
 
     def _check_type(self, section, key, value, kind):
         if not _fits(value, kind):
-            raise UsageError(f"{self.origin}: {section}.{key} is {value!r}; it must be of type {_type_name(kind)}")
+            raise UsageError(
+                f"{self.origin}: {section}.{key} is {shortened(value)}; it must be of type {_type_name(kind)}"
+            )
 
     def _check_keys(self, section, values, valid):
         for key in values:
@@ -273,7 +314,7 @@ class Recipe:
         for number, part in enumerate(self.mixture.parts):
             where = f"{self.origin}: mixture.parts[{number}]"
             if not isinstance(part, dict) or not isinstance(part.get("name"), str):
-                raise UsageError(f"{where} is {part!r}; a part is a mapping with at least a name")
+                raise UsageError(f"{where} is {shortened(part)}; a part is a mapping with at least a name")
             for key in part:
                 if key not in _PART_KEYS:
                     raise UsageError(f"{where}: unknown key {key!r}: {nearest(key, _PART_KEYS)}")
@@ -289,12 +330,26 @@ class Recipe:
         """The recipe whose sections the part shares."""
         if "recipe" not in part:
             return self
-        if part["recipe"] is None:
+        name = part["recipe"]
+        if name is None:
             return Recipe({}, where)
-        base = Recipe.load(part["recipe"])
+        base = name if isinstance(name, Recipe) else self._named(name, where)
         if "mixture" in base.values:
-            raise UsageError(f"{where}: the recipe {part['recipe']} is a mixture itself; list its parts here instead")
+            raise UsageError(f"{where}: the recipe {base.origin} is a mixture itself; list its parts here instead")
         return base
+
+    def _named(self, name, where):
+        """A shipped recipe, or one in the folder of this one: a file must not make us read others elsewhere."""
+        if not isinstance(name, str):
+            raise UsageError(f"{where}: recipe is {shortened(name)}; it must be the name of a recipe, or null")
+        if not name.endswith((".yaml", ".yml")):
+            return Recipe.load(name)
+        if self.folder is None:
+            raise UsageError(f"{where}: the recipe file {name!r} is named, but only shipped recipes can be named here")
+        try:
+            return Recipe.load(inside(self.folder, name, where))
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     def model_classes(self):
         """(config class, model class) of `model.method`, after checking the section's keys."""
@@ -349,7 +404,7 @@ class Recipe:
 def _merged(base, more, where):
     """Two nested mappings as one; what `more` says counts."""
     if not isinstance(more, dict):
-        raise UsageError(f"{where} is {more!r}; it must be a mapping")
+        raise UsageError(f"{where} is {shortened(more)}; it must be a mapping")
     merged = copy.deepcopy(base)
     for key, value in more.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -163,7 +163,7 @@ def _already_trained(recipe, model_dir):
                 "--output_dir or move it away"
             )
         return False
-    old = Recipe.from_text(path.read_text(encoding="utf-8"), origin=str(path)).to_dict()
+    old = Recipe.load(path).to_dict()
     check_same_recipe(old, recipe.to_dict(), ("environment", "collect", "mixture", "model", "train"), path)
     return True
 

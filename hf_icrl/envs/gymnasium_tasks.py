@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib import import_module
 
 import numpy as np
 from gymnasium import spaces
@@ -48,6 +49,13 @@ class GymnasiumFamily(TaskFamily):
         made.close()
         num_actions = int(actions.n) if isinstance(actions, spaces.Discrete) else None
         super().__init__(recipe, horizon=recipe["horizon"], num_actions=num_actions)
+
+    def __setstate__(self, state):
+        # In a process that collects for another one, which has the module already, and so may have it, too.
+        module = state["env_kwargs"]["env"].rpartition(":")[0]
+        if module:
+            import_module(module)
+        self.__dict__.update(state)
 
     def tasks(self):
         """Raises `ValueError`: any value may vary."""

@@ -3,6 +3,8 @@
 import inspect
 import json
 import math
+import os
+import sys
 from importlib import import_module
 
 import gymnasium as gym
@@ -26,6 +28,11 @@ RESERVED = {
     "vector_kwargs",
     "wrappers",
 }
+
+# Set to "1", it lets recipes and data name Python modules that are then imported; see `find_spec`.
+TRUST_VARIABLE = "HF_ICRL_TRUST_REMOTE_CODE"
+# gymnasium's own bridge to environments of the old gym, which are named by an argument and would be imported.
+_BRIDGES = ("GymV21Environment-v0", "GymV26Environment-v0")
 
 # What an environment computes from its other attributes in its constructor, and never again: class -> name -> how.
 # Without this a changed pole would fall as heavily as the unchanged one.
@@ -65,10 +72,24 @@ def checked_recipe(env, kwargs, horizon):
 
 
 def find_spec(env):
-    """The registered spec of `env`, an id such as "CartPole-v1" or "module:Id-v0" (the module is imported first)."""
+    """The registered spec of `env`, an id such as "CartPole-v1" or "module:Id-v0".
+
+    To import a module is to run its code, and `env` may have been read from a recipe or a data set of somebody else. So
+    it is imported only where `HF_ICRL_TRUST_REMOTE_CODE=1` is set (`--trust_remote_code`); one that is imported already
+    is used as it is.
+
+    Raises:
+        ValueError: no id, an unknown one (the nearest is named), or one that names code which is not trusted.
+    """
     if not isinstance(env, str):
         raise ValueError(f'env is {env!r}; it must be a gymnasium id such as "CartPole-v1"')
     module, _, name = env.rpartition(":")
+    trusted = os.environ.get(TRUST_VARIABLE) == "1"
+    if not trusted and ((module and module not in sys.modules) or name in _BRIDGES):
+        raise ValueError(
+            f"{env!r} names Python code that would be run: import the module yourself before, or allow it with "
+            f"--trust_remote_code (in Python: {TRUST_VARIABLE}=1 in the environment)"
+        )
     if module:
         try:
             import_module(module)

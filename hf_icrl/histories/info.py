@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from hf_icrl.files import read_json, write_json
+from hf_icrl.histories.info_checks import check_entries
+from hf_icrl.histories.spaces import check_spec
+from hf_icrl.redaction import without_tokens
 
 INFO_FILENAME = "history_info.json"
 # The picture of how good the source became.
@@ -14,6 +17,7 @@ FORMAT_VERSION = 2
 
 def write_info(folder, info):
     """Write `info` as `history_info.json` into `folder`, atomically. Infinite bounds of a Box are written as text."""
+    info = {**info, "command": without_tokens(info["command"])} if info.get("command") else info
     write_json(Path(folder) / INFO_FILENAME, {"format_version": FORMAT_VERSION, **_spaces(info, _to_json)})
 
 
@@ -22,7 +26,7 @@ def read_info(folder):
 
     Raises:
         FileNotFoundError: there is none; the message says what the folder seems to be.
-        ValueError: it is no JSON, or of a newer format than this version reads.
+        ValueError: it is no JSON, of a newer format than this version reads, or an entry is of the wrong kind.
     """
     path = Path(folder) / INFO_FILENAME
     if not path.is_file():
@@ -39,7 +43,16 @@ def read_info(folder):
             f"{path} has the format version {version!r}, this version of hf_icrl reads {FORMAT_VERSION}: "
             "update hf_icrl, or collect the histories again"
         )
-    return _spaces(info, _from_json)
+    check_entries(info, str(path))
+    try:
+        info = _spaces(info, _from_json)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} has a space whose bounds are no list of numbers ({error})") from error
+    for part in info.get("mixture", [info]):
+        for name in ("observation_space", "action_space"):
+            if name in part:
+                check_spec(part[name])
+    return info
 
 
 def _spaces(info, convert):

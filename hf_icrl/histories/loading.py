@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_icrl.files import read_json
 from hf_icrl.histories.info import INFO_FILENAME, read_info
+from hf_icrl.histories.info_checks import check_complete
+from hf_icrl.shapes import check_shape
+from hf_icrl.untrusted import inside
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,17 @@ def load_parts(place, config_name=None, *, revision=None, token=None):
     elif config_name is not None:
         folder = folder / config_name
     info = read_info(folder)
+    check_complete(info, f"{folder}/{INFO_FILENAME}")
 
     def part(name, weight):
         if commit is None:
-            return HistoryPart(name, weight, _load_folder(folder / name), read_info(folder / name))
+            own = read_info(folder / name)
+            check_complete(own, f"{folder / name}/{INFO_FILENAME}")
+            if "mixture" in own:
+                raise ValueError(
+                    f"{folder / name}, a part of a mixture, is a mixture itself; collect its parts one by one"
+                )
+            return HistoryPart(name, weight, _open_rows(folder / name), own)
         own = next((own for own in info.get("mixture", ()) if own["name"] == name), info)
         own = {key: value for key, value in own.items() if key not in ("name", "weight")}
         dataset = load_dataset(str(place), name or config_name, split="train", revision=commit, token=token)
@@ -73,13 +84,41 @@ def load_parts(place, config_name=None, *, revision=None, token=None):
     return [part(own["name"], own["weight"]) for own in info["mixture"]], info
 
 
-def _load_folder(folder):
+def _open_rows(folder):
+    """The rows of one kind of histories in a folder, a `datasets.Dataset` that is memory-mapped.
+
+    Raises:
+        ValueError: what says which files they are is damaged, or names a file outside of the folder.
+        FileNotFoundError: a file is missing.
+    """
     from datasets import load_dataset, load_from_disk
 
     files = [str(path) for place in (folder, folder / "data") for path in sorted(place.glob("*.parquet"))]
     if files and not (folder / "state.json").is_file():
-        return load_dataset("parquet", data_files={"train": files}, split="train")
-    return load_from_disk(str(folder), keep_in_memory=False)
+        return _read(lambda: load_dataset("parquet", data_files={"train": files}, split="train"), folder)
+    for name in ("state.json", "dataset_info.json"):
+        path = folder / name
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist, so {folder} is no whole data set; restore or collect it again"
+            )
+    path = folder / "state.json"
+    state = read_json(path, dict)
+    check_shape(state, {"_data_files": [{"filename": str}]}, str(path))
+    for entry in state["_data_files"]:
+        if not inside(folder, entry["filename"], str(path)).is_file():
+            raise FileNotFoundError(f"{folder / entry['filename']}, which {path} names, does not exist")
+    read_json(folder / "dataset_info.json", dict)
+    return _read(lambda: load_from_disk(str(folder), keep_in_memory=False), folder)
+
+
+def _read(load, folder):
+    try:
+        return load()
+    except Exception as error:  # whatever pyarrow and datasets raise on damaged files
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"the rows in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _fetch_info(repo_id, config_name, revision, token):

@@ -12,6 +12,11 @@ import math
 
 import numpy as np
 
+from hf_icrl.naming import shortened
+
+# Arrays of a Box are as large as its shape says. Images of 8192 x 8192 fit in; a file that asks for more is damaged.
+MAX_BOX_NUMBERS = 2**26
+
 
 def space_to_spec(space):
     """The spec of a gymnasium space: Discrete (from 0), MultiDiscrete (1-D, from 0), Box (float32, or uint8 images).
@@ -147,17 +152,21 @@ def check_spec(spec):
         ok = isinstance(spec.get("nvec"), list) and spec["nvec"] and all(_positive(n) for n in spec["nvec"])
     elif kind == "Box":
         ok = isinstance(spec.get("shape"), list) and all(_positive(s) for s in spec["shape"])
+        ok = (
+            ok and math.prod(spec["shape"]) <= MAX_BOX_NUMBERS and spec.get("dtype", "float32") in ("float32", "uint8")
+        )
         if ok and spec.get("dtype") != "uint8":
             bounds = [spec.get("low"), spec.get("high")]
             ok = all(isinstance(b, list) and len(b) == math.prod(spec["shape"]) for b in bounds)
+            ok = ok and all(isinstance(x, (int, float)) for bound in bounds for x in bound)
     else:
         ok = False
     if not ok:
         raise ValueError(
-            f"{spec!r} is no space spec; write {{'type': 'Discrete', 'n': 81}}, {{'type': 'MultiDiscrete', 'nvec': "
+            f"{shortened(spec)} is no space spec; write {{'type': 'Discrete', 'n': 81}}, {{'type': 'MultiDiscrete', 'nvec': "
             "[9, 9]} or {'type': 'Box', 'shape': [2], 'low': [-1.0, -1.0], 'high': [1.0, 1.0]}"
         )
 
 
 def _positive(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63

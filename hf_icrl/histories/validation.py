@@ -71,6 +71,7 @@ def validate_histories(dataset):
     for batch in dataset.data.to_batches():
         if not batch.num_rows:
             continue
+        _check_buffers(batch, row)
         _check_nulls(batch, row)
         lengths = _episode_lengths(batch, row)
         terminated, truncated = (batch[name].to_numpy(zero_copy_only=False) for name in ("terminated", "truncated"))
@@ -142,6 +143,16 @@ def is_element(kind):
 def _check_type(name, found, expected, ok):
     if not ok:
         raise ValueError(f"column {name!r} has the type {found}, learning histories have {expected}: {_HOW_TO}")
+
+
+def _check_buffers(batch, row):
+    """Offsets of a damaged file would lead out of its memory, which nobody who reads the steps checks again."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"the file with the rows from {row} on is damaged ({error}); restore or collect it again"
+        ) from error
 
 
 def _check_nulls(batch, row):

@@ -7,6 +7,7 @@ import torch
 
 from .configuration_icrl import check_refill_keep, check_temperature
 from .input_checks import to_numpy
+from .rollout_checks import check_loaded, check_metadata
 from .rollout_state import FORMAT, RolloutState, checked_dones, checked_row_ids, new_cache
 from .trunk_rules import sliding_window_of
 
@@ -124,11 +125,13 @@ class ActingMixin:
         """The state that `state.state_dict()` described; acting goes on with the same bits.
 
         Raises:
-            ValueError: it belongs to a model with another context, trunk or space, or is not whole.
+            ValueError: it belongs to a model with another context, trunk or space, or is not whole. Nothing is allocated
+                by a number of rows that the tensors of the state do not have.
         """
         metadata = state_dict.get("metadata")
         if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
             raise ValueError("this is no rollout state of a known format: load what state.state_dict() returned")
+        check_metadata(metadata, state_dict.get("row_ids"))
         for name, held in (("available_actions", "action_sets"), ("action_embeddings", "vectors")):
             if metadata.get(held) and name not in state_dict:
                 raise ValueError(f"the rollout state has no tensor {name!r}: it is not a whole state_dict()")
@@ -148,6 +151,7 @@ class ActingMixin:
                     "model that made it"
                 )
         state.load_state_dict(state_dict, self.input_device)
+        check_loaded(state)
         return state
 
     def _action_sets_of(self, state_dict):

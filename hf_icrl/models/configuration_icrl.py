@@ -25,6 +25,8 @@ logger = logging.get_logger(__name__)
 
 # What `AutoConfig.from_pretrained` may leave over besides misspelt arguments.
 _LOADING_KEYS = {"trust_remote_code", "code_revision", "adapter_kwargs", "_from_auto", "_from_pipeline"}
+# May be a repository with kernels, whose code would be fetched and run: for the caller to choose, not for a file.
+_NOT_FROM_FILES = {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
 
 
 @strict
@@ -303,6 +305,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         """
         config_dict = cls._in_the_newest_format(config_dict)
         names = {field.name for field in fields(cls)}
+        config_dict = {key: value for key, value in config_dict.items() if key not in _NOT_FROM_FILES}
         unknown = [key for key in config_dict if key not in names | LIBRARY_KEYS]
         for key in unknown:
             logger.warning(
@@ -312,8 +315,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         config_dict = {key: value for key, value in config_dict.items() if key not in unknown}
         if isinstance(config_dict.get("trunk_config"), dict):
             # A saved trunk is whole: nothing is filled in, and what its own class once accepted stays.
-            trunk = dict(config_dict["trunk_config"])
-            config_dict["trunk_config"] = AutoConfig.for_model(trunk.pop("model_type", "llama"), **trunk)
+            config_dict["trunk_config"] = _saved_trunk(config_dict["trunk_config"])
         return_unused = kwargs.pop("return_unused_kwargs", False)
         config, unused = super().from_dict(config_dict, return_unused_kwargs=True, **kwargs)
         if len(unused) < len(kwargs):
@@ -343,6 +345,20 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
                 "that does not import hf_icrl, which runs the code that it carries, if you trust that"
             )
         return {**config_dict, "format_version": newest}
+
+
+def _saved_trunk(trunk):
+    """The trunk config of a file. `ValueError`: it is none that transformers can build."""
+    given = {key: value for key, value in trunk.items() if key not in _NOT_FROM_FILES}
+    model_type = given.pop("model_type", "llama")
+    if not isinstance(model_type, str):
+        raise ValueError(
+            f"trunk_config: model_type is {model_type!r:.80}; it must be the name of a transformers model"
+        )
+    try:
+        return AutoConfig.for_model(model_type, **given)
+    except Exception as error:  # whatever another library's class raises on values of the wrong kind
+        raise ValueError(f"the trunk_config of the file cannot be built: {type(error).__name__}: {error}") from error
 
 
 def check_temperature(temperature):

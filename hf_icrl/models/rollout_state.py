@@ -6,6 +6,7 @@ import torch
 from .input_checks import check_reward_values, check_times, to_numpy
 from .rollout_action_sets import ActionSetsMixin
 from .rollout_cache import RolloutCache
+from .rollout_checks import check_cache
 
 # 2: states of models with position_embedding="env_time" hold the times of their steps. 3: action sets.
 FORMAT = 3
@@ -304,12 +305,15 @@ class RolloutState(ActionSetsMixin):
         def fetch(name, like):
             if name not in tensors:
                 raise ValueError(f"the rollout state has no tensor {name!r}: it is not a whole state_dict()")
-            value = torch.as_tensor(tensors[name]).cpu().numpy()
+            value = torch.as_tensor(tensors[name]).cpu()
+            if str(value.dtype).removeprefix("torch.") != str(like.dtype):
+                raise ValueError(f"tensor {name!r} of the rollout state is {value.dtype}, expected {like.dtype}")
+            value = value.numpy()
             if value.shape != like.shape:
                 raise ValueError(
                     f"tensor {name!r} of the rollout state has shape {value.shape}, expected {like.shape}"
                 )
-            return value.astype(like.dtype).copy()
+            return value.copy()
 
         for name, values in self.inputs.items():
             self.inputs[name] = fetch(f"inputs.{name}", values)
@@ -324,6 +328,7 @@ class RolloutState(ActionSetsMixin):
                     raise ValueError(f"the rollout state has no cache for layer {i}: it is not a whole state_dict()")
                 continue
             keys, values = torch.as_tensor(keys).to(device), torch.as_tensor(values).to(device)
+            check_cache(keys, values, self, i)
             layer.lazy_initialization(keys, values)
             layer.keys[:, :, : keys.shape[2]] = keys
             layer.values[:, :, : values.shape[2]] = values

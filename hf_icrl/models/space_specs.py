@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Arrays of a Box are as large as its shape says. Images of 8192 x 8192 fit in; a file that asks for more is damaged.
+_MAX_BOX_NUMBERS = 2**26
 _KEYS = {
     "Discrete": {"type", "n"},
     "MultiDiscrete": {"type", "nvec"},
@@ -111,7 +113,7 @@ def parse_space(spec, what):
     Raises:
         ValueError: anything else; says what a space looks like.
     """
-    if not isinstance(spec, dict) or spec.get("type") not in _KEYS:
+    if not isinstance(spec, dict) or not isinstance(spec.get("type"), str) or spec["type"] not in _KEYS:
         raise ValueError(
             f"{what} is {spec!r}; it must be a dict such as {{'type': 'Discrete', 'n': 81}}, "
             "{'type': 'MultiDiscrete', 'nvec': [9, 9]} or {'type': 'Box', 'shape': [4], 'low': -1.0, 'high': 1.0}"
@@ -122,13 +124,16 @@ def parse_space(spec, what):
         raise ValueError(f"{what} has the unknown entry {unknown[0]!r}; a {kind} has {sorted(_KEYS[kind])}")
     try:
         return _parse_box(spec, what) if kind == "Box" else _parse_discrete(spec, kind, what)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{what} = {spec!r} is incomplete or has a wrong entry ({error!r})") from error
 
 
 def _parse_discrete(spec, kind, what):
     shape = () if kind == "Discrete" else (len(spec["nvec"]),)
-    sizes = np.asarray(spec["n"] if kind == "Discrete" else spec["nvec"], dtype=np.int64)
+    given = np.asarray(spec["n"] if kind == "Discrete" else spec["nvec"])
+    if given.dtype.kind not in "iu" or given.shape != shape:
+        raise TypeError("the numbers of values must be whole numbers")
+    sizes = given.astype(np.int64)
     if sizes.size == 0 or (sizes < 1).any():
         raise ValueError(f"{what} = {spec!r}: every number of values must be at least 1")
     high = sizes.reshape(shape) - 1
@@ -139,6 +144,10 @@ def _parse_discrete(spec, kind, what):
 
 def _parse_box(spec, what):
     shape = tuple(int(n) for n in spec["shape"])
+    if shape != tuple(spec["shape"]) or min(shape, default=1) < 1 or math.prod(shape) > _MAX_BOX_NUMBERS:
+        raise ValueError(
+            f"{what}: shape is {spec['shape']!r:.200}; it must be whole numbers, of at most {_MAX_BOX_NUMBERS} in all"
+        )
     dtype = spec.get("dtype", "float32")
     if dtype not in ("float32", "uint8"):
         raise ValueError(f"{what}: dtype is {dtype!r}; a Box is of 'float32', or of 'uint8' for images")

@@ -1,6 +1,7 @@
 """The state of a rollout between two calls, and how it is written to disk."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from hf_icrl.files import atomic_file
 from hf_icrl.rollouts.episodes import left_aligned
+from hf_icrl.untrusted import parse_json
 
 STATE_FILE = "rollout_state.safetensors"
 _FORMAT = 1
@@ -131,6 +133,7 @@ def load_state(folder, model):
         FileNotFoundError: there is no state in the folder.
         ValueError: the file is no rollout state, or one of a newer format.
     """
+    import torch
     from safetensors import SafetensorError, safe_open
 
     path = Path(folder) / STATE_FILE
@@ -140,16 +143,53 @@ def load_state(folder, model):
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
+    except (SafetensorError, AttributeError) as error:  # the second of a type that this torch does not have
         raise ValueError(f"{path} is damaged ({error}); save the state again") from error
     if header.get("format") != "hf_icrl.rollout_state":
         raise ValueError(f"{path} is a safetensors file, but no rollout state of hf_icrl")
+    for name in ("version", "seed"):
+        if not re.fullmatch(r"\d{1,20}", header.get(name, ""), re.ASCII):
+            raise ValueError(
+                f"{path} has the {name} {header.get(name)!r:.80}; it must be a number: save the state again"
+            )
     if int(header["version"]) > _FORMAT:
         raise ValueError(
             f"{path} has format version {header['version']}, this hf_icrl reads up to {_FORMAT}: update it"
         )
-    own = json.loads(header["model"]) | {
-        name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")
-    }
+    plain = parse_json(header.get("model", "null"), f"the header of {path}")
+    if not isinstance(plain, dict):
+        raise ValueError(f"{path} holds no state of a model; save the state again")
+    own = plain | {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    numpy_kinds = (torch.bool, torch.uint8, torch.int64, torch.float32, torch.float64)
+    for name, tensor in tensors.items():
+        if not name.startswith("model.") and tensor.dtype not in numpy_kinds:
+            raise ValueError(f"{path}: the tensor {name!r} is of the type {tensor.dtype}; save the state again")
     arrays = {name: tensors[name].numpy() for name in (*_ARRAYS, *_RECORDED) if name in tensors}
+    _check_arrays(arrays, own, path)
     return ActingState(model=model.load_rollout(own), seed=int(header["seed"]), **arrays)
+
+
+def _check_arrays(arrays, own, path):
+    """Raise `ValueError` unless the arrays of a file fit each other; their number of rows is then that of the file."""
+    for name in ("row_ids", "episodes_begun", "ahead_counts", "ahead_rewards", "ahead_dones"):
+        if name not in arrays:
+            raise ValueError(f"{path} has no tensor {name!r}, so it is no whole state; save the state again")
+    rows, ahead = arrays["row_ids"].shape[0] if arrays["row_ids"].ndim else 0, arrays["ahead_rewards"].shape[1:2]
+    kinds = {"row_ids": "i", "episodes_begun": "i", "ahead_counts": "i", "ahead_dones": "b", "dones": "b"}
+    for name, values in arrays.items():
+        shape = (
+            (rows,) if name in ("row_ids", "episodes_begun", "rewards", "dones", "ahead_counts") else (rows, *ahead)
+        )
+        if values.shape[: len(shape)] != shape or len(shape) == 1 < values.ndim or not rows:
+            raise ValueError(f"{path}: the tensor {name!r} has the shape {values.shape}, expected {shape} first")
+        if values.dtype.kind != kinds.get(name, values.dtype.kind):
+            raise ValueError(f"{path}: the tensor {name!r} is of the type {values.dtype}; save the state again")
+    for name, top in (("episodes_begun", 2**62), ("row_ids", 2**63 - 1), ("ahead_counts", *ahead)):
+        if (arrays[name] < 0).any() or (arrays[name] > top).any():
+            raise ValueError(f"{path}: the tensor {name!r} has values outside of 0 to {top}; save the state again")
+    metadata = own.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("batch_size") != rows:
+        # Before anything is allocated by that number.
+        raise ValueError(
+            f"{path} does not say that its {rows} rows are those of the model's state; save the state again"
+        )

@@ -5,6 +5,7 @@ import os
 import time
 
 from hf_icrl.checks import checked_bool
+from hf_icrl.model_folder import load_model
 from hf_icrl.rollouts.acting import rollout
 from hf_icrl.rollouts.reporting import RECORDED, report_of, row_ids_of
 from hf_icrl.rollouts.which_tasks import resolve
@@ -159,7 +160,5 @@ def _is_dropout(name):
 def loaded(model):
     """The model itself, or the one that a folder or a Hub id names."""
     if isinstance(model, str | os.PathLike):
-        from transformers import AutoModel
-
-        return AutoModel.from_pretrained(os.fspath(model))
+        return load_model(model)
     return model

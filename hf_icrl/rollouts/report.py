@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hf_icrl.files import atomic_file, read_json
+from hf_icrl.redaction import without_tokens
+from hf_icrl.rollouts.report_checks import check_report
 from hf_icrl.rollouts.show import html_table, text_table, video_html
 
 REPORT_FILE, CURVE_FILE, REPLAY_FILE = "report.json", "learning_curve.png", "replay.mp4"
@@ -66,7 +68,12 @@ class Report:
 
     @classmethod
     def from_file(cls, path):
-        """Read report.json, given as a file or as the folder that holds it."""
+        """Read report.json, given as a file or as the folder that holds it.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is no report, or a value is not of the kind that a report has there.
+        """
         path = Path(path)
         if path.is_dir():
             path = path / REPORT_FILE
@@ -75,7 +82,9 @@ class Report:
         values = read_json(path)
         if not isinstance(values, dict):
             raise ValueError(f"{path} holds no evaluation report but a JSON {type(values).__name__}")
-        return cls(values, folder=path.parent)
+        report = cls(values, folder=path.parent)
+        check_report(values, str(path))
+        return report
 
     def __getitem__(self, key):
         return self.values[key]
@@ -93,7 +102,8 @@ class Report:
         folder = Path(folder)
         # Everything is drawn before anything is written: an error in drawing leaves the folder as it was.
         curve, video = self.curve(), self.video()
-        contents = {REPORT_FILE: compact_json(self.values).encode(), CURVE_FILE: curve, REPLAY_FILE: video}
+        text = without_tokens(compact_json(self.values))
+        contents = {REPORT_FILE: text.encode(), CURVE_FILE: curve, REPLAY_FILE: video}
         with ExitStack() as files:
             for name, content in contents.items():
                 if content is not None:

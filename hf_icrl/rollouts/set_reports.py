@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_icrl.files import atomic_file
+from hf_icrl.redaction import without_tokens
 from hf_icrl.rollouts.metrics import bootstrap_interval, last_mean, random_regrets, same_tasks
 from hf_icrl.rollouts.report import Report, compact_json
 
@@ -82,11 +83,13 @@ class SetReports(dict):
         from hf_icrl.rollouts.set_pictures import PICTURES
 
         folder = Path(folder)
+        for name in self:
+            check_set_name(name)
         # Everything is drawn before anything is written: an error in drawing leaves the folder as it was.
         pictures = {name: draw(self) for name, draw in PICTURES.items()}
         for name, report in self.items():
             Report(report.values).save(folder / "evaluations" / name)
-        contents = {SETS_FILE: compact_json(self.summary()).encode(), **pictures}
+        contents = {SETS_FILE: without_tokens(compact_json(self.summary())).encode(), **pictures}
         with ExitStack() as files:
             for name, content in contents.items():
                 if content is not None:

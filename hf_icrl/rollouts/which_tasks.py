@@ -8,10 +8,10 @@ the caller names the tasks.
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from hf_icrl.model_folder import RECIPE_FILE, cached_revision, recipe_of, record_of
+from hf_icrl.shapes import Maybe, check_shape
 from hf_icrl.tasks import family_of_section, task_family, task_key
+from hf_icrl.untrusted import parse_yaml
 
 _SETS = ("held_out", "validation", "train")
 
@@ -163,6 +163,11 @@ def _origins(name):
 
 
 def _origin_of_record(record, where):
+    for name in ("tasks", "family", "env_id", "env_kwargs"):
+        if name not in record:
+            raise ValueError(
+                f"{where} has no entry {name!r}, so it does not say what the model was trained on; restore it"
+            )
     tasks = {side: record["tasks"].get(side, []) for side in _SETS}
     if record.get("collected_on") == "held_out":  # then these are what the model was trained on
         tasks["train"], tasks["held_out"] = tasks["held_out"], tasks["train"]
@@ -171,16 +176,17 @@ def _origin_of_record(record, where):
 
 def _origins_of_recipe(text, where):
     """The section environment, which says where to evaluate, and those of the parts of a mixture."""
+    recipe = parse_yaml(text, where)
+    environment = {"family": str, "kwargs": Maybe((dict, None)), "population": Maybe((dict, None))}
+    mixture = {"parts": Maybe([{"environment": environment}])}
     try:
-        recipe = yaml.safe_load(text)
-        parts = (recipe.get("mixture") or {}).get("parts", ())
-        sections = [recipe["environment"], *(part["environment"] for part in parts)]
-        if not all(isinstance(section["family"], str) for section in sections):
-            raise TypeError
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        check_shape(recipe, {"environment": environment, "mixture": Maybe((mixture, None))}, "the recipe")
+    except ValueError as error:
         raise ValueError(
-            f"{where} has no section environment with a family in it, so it is no recipe; restore or remove it"
+            f"{where} has no section environment with a family in it, so it is no recipe; restore or remove it ({error})"
         ) from error
+    parts = (recipe.get("mixture") or {}).get("parts", ())
+    sections = [recipe["environment"], *(part["environment"] for part in parts)]
     return [_origin_of_section(section, where) for section in sections]
 
 

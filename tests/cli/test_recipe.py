@@ -93,7 +93,9 @@ def test_every_shipped_recipe_passes_its_checks_and_survives_a_round_trip(name):
     assert Recipe.from_text(recipe.to_yaml(), origin=name).to_dict() == recipe.to_dict()
 
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10)
+scalars = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=10)
+)
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), scalars | st.lists(scalars, max_size=3), max_size=4))
