@@ -6,7 +6,6 @@ A card that somebody wrote into stays theirs: only the metadata that the Hub nee
 import re
 from pathlib import Path
 
-import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 from hf_icrl.histories import read_info
@@ -17,6 +16,7 @@ from hf_icrl.model_cards.ours import CARD_FILE
 from hf_icrl.model_cards.rendering import literal, render
 from hf_icrl.model_folder import RECIPE_FILE
 from hf_icrl.rollouts.report import REPORT_FILE
+from hf_icrl.untrusted import MAX_YAML_BYTES, parse_yaml, read_text
 
 _FROM_PRETRAINED = re.compile(r'(AutoModel\.from_pretrained\()"(?:[^"\\\n]|\\.)*"')
 _FROM_DISK = re.compile(r'load_from_disk\("(?:[^"\\\n]|\\.)*"\)')
@@ -123,7 +123,8 @@ def _known(folder):
     """What a model's folder says about itself, for its card."""
     folder, known = Path(folder), {}
     if (folder / RECIPE_FILE).is_file():
-        known["recipe"] = yaml.safe_load((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+        path = folder / RECIPE_FILE
+        known["recipe"] = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
     if (folder / REPORT_FILE).is_file():
         known["report"] = folder / REPORT_FILE
     if (folder / INFO_FILENAME).is_file():

@@ -7,6 +7,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from hf_icrl.files import is_temporary
+from hf_icrl.redaction import has_token, without_tokens
+from hf_icrl.untrusted import MAX_JSON_BYTES
 
 # What a folder holds for its owner alone, by name (of the file, or of a folder above it).
 _PRIVATE = ("_*", ".*", "checkpoint-*", "runs", "events.out.tfevents.*", "*.lock", "*.tmp")
@@ -14,10 +16,8 @@ _PRIVATE = ("_*", ".*", "checkpoint-*", "runs", "events.out.tfevents.*", "*.lock
 _PUBLIC = (".eval_results", ".gitattributes")
 # Formats that run code when they are read, or may.
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", "*.npy", "*.npz")
-# Where a token could stand. Its form is that of the Hub's user access tokens.
+# Where a token could stand.
 _TEXTS = (".json", ".jsonl", ".md", ".yaml", ".yml", ".py", ".txt", ".cfg", ".toml", ".jinja")
-_TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{30,}\b")
-_TEXT_BYTES = 2**25
 # Answers that mean: not now.
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _TRIES = 6
@@ -115,16 +115,16 @@ class PushFailed(OSError):
 
 
 def refuse_tokens(files, token=None):
-    """Raise `ValueError`, which does not show it, if one of the text files among `files` holds a token of the Hub."""
-    known = [value.encode() for value in (token, os.environ.get("HF_TOKEN")) if isinstance(value, str) and value]
+    """Raise `ValueError`, which does not show it, if one of the text files among `files` holds an access token."""
     for place, content in files.items():
         if not place.endswith(_TEXTS):
             continue
         if isinstance(content, Path):
-            content = content.read_bytes() if content.stat().st_size <= _TEXT_BYTES else b""
-        if _TOKEN.search(content) or any(value in content for value in known):
+            content = content.read_bytes() if content.stat().st_size <= MAX_JSON_BYTES else b""
+        text = content.decode("utf-8", errors="replace")
+        if has_token(text) or (isinstance(token, str) and token in text):
             raise ValueError(
-                f"{place} holds a token of the Hub, which everybody could read: nothing was pushed. Take it out (and make "
+                f"{place} holds an access token, which everybody could read: nothing was pushed. Take it out (and make "
                 "it invalid at the Hub if the file was ever shown to anybody)"
             )
 
@@ -252,7 +252,7 @@ def _pause(error, attempt):
 
 def _failure(error, repo_id, repo_type):
     status = getattr(getattr(error, "response", None), "status_code", None)
-    what = " ".join(str(error).split())
+    what = without_tokens(" ".join(str(error).split()))
     if status == 401:
         return f"the Hub does not know who you are, so nothing was pushed to {repo_id}: run `hf auth login` ({what})"
     if status in (403, 404):

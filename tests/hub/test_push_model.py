@@ -279,7 +279,7 @@ def test_a_token_in_a_file_is_never_published(alice, model_folder):
     token = alice.token("alice")
     report = json.loads((model_folder / "report.json").read_text())
     (model_folder / "report.json").write_text(json.dumps(report | {"command": f"hf-icrl --token {token}"}))
-    with pytest.raises(ValueError, match=r"report\.json holds a token of the Hub.*nothing was pushed") as caught:
+    with pytest.raises(ValueError, match=r"report\.json holds an access token.*nothing was pushed") as caught:
         push(model_folder, REPO)
     assert token not in str(caught.value)
     assert not alice.log.find("POST", "/api/repos/create")
