@@ -72,7 +72,8 @@ def write_model_card(
         report (`Report`, *optional*): what the model reaches.
         recipe (`dict`, *optional*): the recipe that made the model, with its sections.
         dataset_info (`dict`, *optional*): the `history_info.json` of what it was trained on.
-        base_model (`str`, *optional*): the Hub id of the model it was fine-tuned from; by default the old card's.
+        base_model (`str`, *optional*): the Hub id of the model it was fine-tuned from; by default the old card's, or
+            what an adapter in the folder says.
         model_id (`str`, *optional*): what the snippet loads. By default the path in the report, else `folder` as
             given, so that the snippet runs where the command of the card ran; pass the Hub id when pushing.
         dataset_id (`str`, *optional*): Hub id of the training data; by default the report's, if it is a Hub id, or
@@ -96,7 +97,7 @@ def write_model_card(
     old = card_metadata(folder / CARD_FILE)
     dataset_ids = [dataset_id or _hub_id(report and report["dataset"])]
     dataset_ids = old.get("datasets") if dataset_ids == [None] else dataset_ids
-    base_model = base_model or old.get("base_model")
+    base_model = base_model or old.get("base_model") or _adapted(folder)
     # What it was trained on: one kind of histories, or several.
     parts = [] if dataset_info is None else dataset_info.get("mixture", [dataset_info])
     # A mixture's recipe says where to act; imported data belong to no family.
@@ -151,6 +152,13 @@ def _model_facts(folder, model_id):
             check_shape(config, _CONFIG, str(place / "config.json"))
             return config, count_parameters(place)
     return {}, None
+
+
+def _adapted(folder):
+    """The Hub id of the model that an adapter in `folder` belongs to, or None."""
+    path = folder / "adapter_config.json"
+    base = read_json(path, dict).get("base_model_name_or_path") if path.is_file() else None
+    return _hub_id(base) if isinstance(base, str) else None
 
 
 def _setting(report, recipe, info):

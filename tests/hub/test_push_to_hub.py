@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, load_dataset
+from huggingface_hub import ModelCard
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModel, Trainer, TrainingArguments
 
@@ -210,6 +211,23 @@ def test_an_adapter_is_trained_saved_loaded_merged_and_pushed(alice, tmp_path):
     names = set(alice.repository("alice/adapter").paths())
     assert {"adapter_config.json", "adapter_model.safetensors"} < names
     assert "model.safetensors" not in names
+    # The same through our trainer, with a card that names the base.
+    arguments = ICRLConfig(
+        output_dir=str(tmp_path / "ours"),
+        max_steps=1,
+        use_cpu=True,
+        save_strategy="no",
+        push_to_hub=True,
+        hub_model_id="alice/ours",
+        report_to=[],
+    )
+    trainer = ICRLTrainer(model, arguments, train_dataset=windows(histories(seed=1)))
+    trainer.push_to_hub()
+    names = set(alice.repository("alice/ours").paths())
+    assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} <= names
+    assert not [name for name in names if name.endswith(PICKLES) or name == "model.safetensors"]
+    assert ModelCard(alice.repository("alice/ours").read("README.md").decode()).data.base_model == REPO
+    assert actions_of(AutoModel.from_pretrained("alice/ours")) == expected
     again = PeftModel.from_pretrained(AutoModel.from_pretrained(REPO), "alice/adapter")
     assert actions_of(again) == expected
     # transformers finds the base by what the adapter says.
