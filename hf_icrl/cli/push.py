@@ -10,6 +10,7 @@ time gets an error, or you do: nothing is overwritten unseen. Interrupted, the s
 first with `hf auth login`, or set HF_TOKEN.
 """
 
+import sys
 from pathlib import Path
 
 from hf_icrl.cli.common import say
@@ -52,11 +53,13 @@ def push_and_say(folder, repo_id, **options):
     """`hf_icrl.push`, with a word on what was left out and where it went."""
     from hf_icrl.pushing import push
     from hf_icrl.pushing.commits import publishable
+    from hf_icrl.quiet import transfer_bars
 
     if not Path(folder).is_dir():
         raise ValueError(f"there is no folder {folder}")
     pickles = publishable(folder)[1]
     if pickles:
         say(f"not published, since reading a pickle may run code: {', '.join(pickles)}")
-    commit = push(folder, repo_id, **options)
+    with transfer_bars(sys.stderr.isatty()):
+        commit = push(folder, repo_id, **options)
     say(f"pushed {folder} to {commit.repo_url} (commit {commit.oid[:8]})")

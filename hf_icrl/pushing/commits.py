@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -89,20 +90,18 @@ def push_files(
         PushFailed: the Hub refused, or could not be reached. Nothing was written.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     if not files:
         raise ValueError(f"there is nothing to push to {repo_id}: no file that may be published")
     refuse_tokens(files, token)
     api = HfApi(token=token, library_name="hf-icrl")
-    try:
-        _patiently(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True))
-        _patiently(lambda: _prepare(api, repo_id, repo_type, revision, private))
+    with explained(repo_id, repo_type):
+        patiently(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True))
+        patiently(lambda: _prepare(api, repo_id, repo_type, revision, private, tag))
         commit = _commit(api, repo_id, repo_type, files, stale, parent, revision, commit_message)
-        if tag is not None:
-            _patiently(lambda: api.create_tag(repo_id, repo_type=repo_type, tag=tag, revision=commit.oid))
-    except (HfHubHTTPError, HTTPError, OSError) as error:
-        raise PushFailed(_failure(error, repo_id, repo_type)) from error
+    if tag is not None:
+        with explained(repo_id, repo_type, f"the commit {commit.oid[:8]} is there, but it got no tag"):
+            patiently(lambda: api.create_tag(repo_id, repo_type=repo_type, tag=tag, revision=commit.oid))
     return commit
 
 
@@ -112,6 +111,17 @@ class PushConflict(ValueError):
 
 class PushFailed(OSError):
     """The Hub refused a push or could not be reached; nothing was written."""
+
+
+@contextmanager
+def explained(repo_id, repo_type, outcome="nothing was pushed"):
+    """Turn what the Hub's client raises into a [`PushFailed`] that says what to do; `outcome` is where things stand."""
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    try:
+        yield
+    except (HfHubHTTPError, HTTPError, OSError) as error:
+        raise PushFailed(_failure(error, repo_id, repo_type, outcome)) from error
 
 
 def refuse_tokens(files, token=None):
@@ -133,19 +143,22 @@ def _is_private(name):
     return name not in _PUBLIC and any(fnmatch(name, pattern) for pattern in _PRIVATE)
 
 
-def _prepare(api, repo_id, repo_type, revision, private):
-    """See that the repository is as private as was asked for, and that the branch is there."""
+def _prepare(api, repo_id, repo_type, revision, private, tag):
+    """See that the repository is as private as was asked for, that the branch is there and the tag is not."""
     if private and not api.repo_info(repo_id, repo_type=repo_type).private:
         raise ValueError(
             f"{repo_id} is public, but the push was to be private: nothing was pushed. Make the repository private in its "
             "settings, take another one, or leave out that it is private"
         )
-    if revision is None:
+    if revision is None and tag is None:
         return
     refs = api.list_repo_refs(repo_id, repo_type=repo_type)
-    if revision in {ref.name for ref in refs.branches}:
+    tags = {ref.name for ref in refs.tags}
+    if tag in tags:
+        raise ValueError(f"{repo_id} has the tag {tag} already: nothing was pushed. Choose another one, or delete it")
+    if revision is None or revision in {ref.name for ref in refs.branches}:
         return
-    is_tag = revision in {ref.name for ref in refs.tags}
+    is_tag = revision in tags
     if is_tag or re.fullmatch(r"[0-9a-f]{40}", revision):
         what = "tag" if is_tag else "commit"
         raise ValueError(f"{revision} is a {what} of {repo_id}: push to a branch, and name it with a tag if you like")
@@ -157,8 +170,8 @@ def _commit(api, repo_id, repo_type, files, stale, parent, revision, message):
     from huggingface_hub.errors import HTTPError
 
     # What the commit is made upon is known before anything is sent: a commit of somebody else in between shows.
-    parent = parent or _patiently(lambda: _head(api, repo_id, repo_type, revision))
-    there = _patiently(lambda: api.list_repo_files(repo_id, repo_type=repo_type, revision=parent))
+    parent = parent or patiently(lambda: _head(api, repo_id, repo_type, revision))
+    there = patiently(lambda: api.list_repo_files(repo_id, repo_type=repo_type, revision=parent))
     old = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in stale)]
     operations = [CommitOperationDelete(path_in_repo=name) for name in old]
     operations += [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()]
@@ -185,10 +198,10 @@ def _commit(api, repo_id, repo_type, files, stale, parent, revision, message):
                 f"and the newest is {head[:8]}): nothing was written. Look at what came in, then push again"
             ) from error
 
-    return _patiently(commit)
+    return patiently(commit)
 
 
-def _patiently(call):
+def patiently(call):
     """What `call()` returns, tried again while the Hub is busy or cannot be reached, up to `_TRIES` times."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
@@ -250,14 +263,14 @@ def _pause(error, attempt):
     return min(float(asked), _LONGEST_WAIT) if asked.isdigit() else min(2.0**attempt, _LONGEST_WAIT)
 
 
-def _failure(error, repo_id, repo_type):
+def _failure(error, repo_id, repo_type, outcome):
     status = getattr(getattr(error, "response", None), "status_code", None)
     what = without_tokens(" ".join(str(error).split()))
     if status == 401:
-        return f"the Hub does not know who you are, so nothing was pushed to {repo_id}: run `hf auth login` ({what})"
+        return f"{outcome}: the Hub does not know who you are; run `hf auth login` ({what})"
     if status in (403, 404):
         return (
-            f"you may not write to the {repo_type} {repo_id}, so nothing was pushed: check its name and that your token may "
-            f"write there ({what})"
+            f"{outcome}: you may not write to the {repo_type} {repo_id}; check its name and that your token may write "
+            f"there ({what})"
         )
-    return f"nothing was pushed to {repo_id}: {what}. Run the same again and it goes on where it was"
+    return f"{outcome} to {repo_id}: {what}. Run the same again and it goes on where it was"

@@ -1,6 +1,7 @@
 """What a repository of learning histories holds: parquet files, cards, and the records from which tasks are rebuilt."""
 
 import re
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hf_icrl.histories import load_parts, read_info
 from hf_icrl.histories.info import INFO_FILENAME, REQUEST_FILENAME
 from hf_icrl.model_cards.ours import CARD_FILE
 from hf_icrl.pushing.cards import configurations_card, describe_files, hub_histories_card
-from hf_icrl.pushing.commits import publishable
+from hf_icrl.pushing.commits import explained, patiently, publishable
 
 # Arrow bytes of one parquet file, which is about a third as large.
 _SHARD_BYTES = 2**29
@@ -84,11 +85,12 @@ class _Remote:
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
         self.api, self.repo_id = HfApi(token=token, library_name="hf-icrl"), repo_id
-        try:
-            self.commit = self.api.repo_info(repo_id, repo_type="dataset", revision=revision).sha
-            self.files = self.api.list_repo_files(repo_id, repo_type="dataset", revision=self.commit)
-        except (RepositoryNotFoundError, RevisionNotFoundError):
-            self.commit, self.files = None, []
+        self.commit, self.files = None, []
+        with explained(repo_id, "dataset"), suppress(RepositoryNotFoundError, RevisionNotFoundError):
+            self.commit = patiently(lambda: self.api.repo_info(repo_id, repo_type="dataset", revision=revision).sha)
+            self.files = patiently(
+                lambda: self.api.list_repo_files(repo_id, repo_type="dataset", revision=self.commit)
+            )
 
     def check_kind(self, config_name):
         """Raise `ValueError` if the repository holds histories with names and these have none, or the other way round."""
@@ -119,4 +121,5 @@ class _Remote:
         return sorted(name.removesuffix(ends) for name in self.files if name.endswith(ends) and name.count("/") == 1)
 
     def _download(self, name):
-        return self.api.hf_hub_download(self.repo_id, name, repo_type="dataset", revision=self.commit)
+        with explained(self.repo_id, "dataset"):
+            return self.api.hf_hub_download(self.repo_id, name, repo_type="dataset", revision=self.commit)

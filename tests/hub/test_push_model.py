@@ -180,13 +180,15 @@ def test_an_organisation_takes_it_from_those_who_may_write(alice, model_folder, 
     push(model_folder, "lab/agent")
     monkeypatch.setenv("HF_TOKEN", alice.token("bob"))
     make_model(seed=1).save_pretrained(model_folder)
-    with pytest.raises(PushFailed, match="you may not write to the model lab/agent, so nothing was pushed"):
+    with pytest.raises(PushFailed, match="nothing was pushed: you may not write to the model lab/agent"):
         push(model_folder, "lab/agent")
 
 
 def test_a_push_without_a_token_says_how_to_log_in(hub, model_folder, monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    with pytest.raises(PushFailed, match=r"the Hub does not know who you are.*hf auth login"):
+    with pytest.raises(
+        PushFailed, match=r"nothing was pushed: the Hub does not know who you are; run `hf auth login`"
+    ):
         push(model_folder, REPO)
 
 
@@ -201,6 +203,20 @@ def test_a_branch_is_made_and_tags_and_commits_are_refused(alice, model_folder):
     for name, what in (("v1", "tag"), (commit, "commit")):
         with pytest.raises(ValueError, match=f"{name} is a {what} of {REPO}: push to a branch"):
             push(model_folder, REPO, revision=name)
+
+
+def test_a_tag_that_is_there_is_not_moved(alice, model_folder):
+    commit = push(model_folder, REPO, tag="v1").oid
+    make_model(seed=1).save_pretrained(model_folder)
+    with pytest.raises(ValueError, match="has the tag v1 already: nothing was pushed"):
+        push(model_folder, REPO, tag="v1")
+    repository = alice.repository(REPO)
+    assert repository.commit_at("v1").id == repository.commit_at("main").id == commit
+    fault = alice.faults.fail(403, "/tag/", method="POST")
+    with pytest.raises(PushFailed, match=r"the commit [0-9a-f]{8} is there, but it got no tag"):
+        push(model_folder, REPO, tag="v2")
+    assert fault.happened
+    check_whole(alice, model_folder)
 
 
 # ---- Faults ----
