@@ -7,6 +7,7 @@ from typing import Any
 from hf_icrl.files import read_json
 from hf_icrl.histories.info import INFO_FILENAME, read_info
 from hf_icrl.histories.info_checks import check_complete
+from hf_icrl.patience import patiently
 from hf_icrl.shapes import check_shape
 from hf_icrl.untrusted import inside
 
@@ -129,7 +130,7 @@ def _fetch_info(repo_id, config_name, revision, token):
     api = HfApi(token=token, library_name="hf-icrl")
     name = INFO_FILENAME if config_name is None else f"{config_name}/{INFO_FILENAME}"
     try:
-        path = Path(api.hf_hub_download(repo_id, name, repo_type="dataset", revision=revision))
+        path = patiently(lambda: api.hf_hub_download(repo_id, name, repo_type="dataset", revision=revision))
     except EntryNotFoundError as error:
         raise ValueError(
             f"there is no {name} in {repo_id}, so these are no learning histories of hf_icrl"
@@ -145,5 +146,5 @@ def _fetch_info(repo_id, config_name, revision, token):
             f"{repo_id} is neither a folder here nor learning histories that can be fetched from the Hub ({error})"
         ) from error
     # ".../snapshots/<commit>/<name>": rows and record are of one commit, whatever is pushed meanwhile.
-    folder = path.parent
+    folder = Path(path).parent
     return folder, (folder if config_name is None else folder.parent).name

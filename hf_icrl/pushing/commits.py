@@ -2,12 +2,12 @@
 
 import os
 import re
-import time
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
 from hf_icrl.files import is_temporary
+from hf_icrl.patience import patiently
 from hf_icrl.redaction import has_token, without_tokens
 from hf_icrl.untrusted import MAX_JSON_BYTES
 
@@ -19,10 +19,6 @@ _PUBLIC = (".eval_results", ".gitattributes")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", "*.npy", "*.npz")
 # Where a token could stand.
 _TEXTS = (".json", ".jsonl", ".md", ".yaml", ".yml", ".py", ".txt", ".cfg", ".toml", ".jinja")
-# Answers that mean: not now.
-_AGAIN = (408, 429, 500, 502, 503, 504)
-_TRIES = 6
-_LONGEST_WAIT = 60.0  # seconds
 
 
 def publishable(folder):
@@ -201,21 +197,6 @@ def _commit(api, repo_id, repo_type, files, stale, parent, revision, message):
     return patiently(commit)
 
 
-def patiently(call):
-    """What `call()` returns, tried again while the Hub is busy or cannot be reached, up to `_TRIES` times."""
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError
-
-    for attempt in range(_TRIES):
-        try:
-            return call()
-        except HTTPError as error:
-            status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-            if (status is not None and status not in _AGAIN) or attempt == _TRIES - 1:
-                raise
-            time.sleep(_pause(error, attempt))
-    raise AssertionError("unreachable")
-
-
 def _head(api, repo_id, repo_type, revision):
     return api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
 
@@ -255,12 +236,6 @@ def _commit_info(api, repo_id, repo_type, commit, message):
         commit_description="",
         oid=commit,
     )
-
-
-def _pause(error, attempt):
-    response = getattr(error, "response", None)
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(float(asked), _LONGEST_WAIT) if asked.isdigit() else min(2.0**attempt, _LONGEST_WAIT)
 
 
 def _failure(error, repo_id, repo_type, outcome):

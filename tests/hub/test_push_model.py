@@ -275,7 +275,7 @@ def test_a_commit_whose_answer_was_lost_is_neither_lost_nor_made_twice(alice, mo
 
 
 def test_a_hub_that_cannot_be_reached_is_said_so(alice, model_folder, monkeypatch):
-    monkeypatch.setattr("hf_icrl.pushing.commits.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("hf_icrl.patience.time.sleep", lambda seconds: None)
     alice.faults.fail(503, "/api/", times=1000)
     with pytest.raises(PushFailed, match=r"nothing was pushed.*Run the same again and it goes on where it was"):
         push(model_folder, REPO)
