@@ -4,7 +4,6 @@ import json
 import math
 
 import yaml
-from hypothesis import strategies as st
 
 NASTY = (
     *(None, True, False, 0, -1, 1, 7, 2**31, 2**63 - 1, 2**63, 2**64, -(2**63), 10**30, 10**12, 0.5, -1e-300, 1e308),
@@ -87,13 +86,13 @@ YAML_CHUNKS = (
     "!!set {a, b}",
 )
 
-_position = st.integers(0, 10**6)
-_structural = st.tuples(
-    st.sampled_from(("replace", "delete", "rename", "nest", "cut", "repeat", "swap")), _position, _position
-)
-_bytes = st.tuples(st.sampled_from(("flip", "truncate", "cut", "insert", "overwrite")), _position, _position)
-structural_mutations = st.lists(_structural, min_size=1, max_size=3)
-byte_mutations = st.lists(_bytes, min_size=1, max_size=4)
+STRUCTURAL = ("replace", "replace", "delete", "rename", "nest", "cut", "repeat", "swap")
+BYTES = ("flip", "truncate", "cut", "insert", "overwrite")
+
+
+def drawn(kinds, rng):
+    """One to three mutations of `kinds`, each `(what, where, with what)`; `rng` is a `random.Random`."""
+    return [(rng.choice(kinds), rng.randrange(10**6), rng.randrange(10**6)) for _ in range(rng.randint(1, 3))]
 
 
 def mutated(value, mutations):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hf_icrl
+from hf_icrl.cli.common import family_of
 from hf_icrl.cli.describe import _dataset_rows, _model_rows
 from hf_icrl.cli.import_ import _space
 from hf_icrl.cli.quickstart import State
@@ -62,9 +63,7 @@ def dataset_card(folder, samples):
     target.mkdir(exist_ok=True)
     for path in target.iterdir():
         path.unlink()
-    for name in ("dataset_info.json",):
-        if (folder / name).is_file():
-            shutil.copy(folder / name, target / name)
+    shutil.copy(folder / "dataset_info.json", target)
     write_dataset_card(target, read_info(folder))
 
 
@@ -92,11 +91,8 @@ def recipe(folder, samples):
 
 
 def recipe_tasks(folder, samples):
-    text, where = recipe_of(folder)
-    found = Recipe.from_text(text, where)
+    found = Recipe.from_text(*recipe_of(folder))
     found.check()
-    from hf_icrl.cli.common import family_of
-
     family_of(found)
 
 
@@ -162,25 +158,25 @@ def minari(folder, samples):
 
 READERS = [
     Reader("history_info.json", "dataset/history_info.json", "json", lambda f, s: read_info(f)),
-    Reader("history_info.json, described", "dataset/history_info.json", "json", describe_data, cost=8),
+    Reader("history_info.json, described", "dataset/history_info.json", "json", describe_data, cost=2),
     Reader("history_info.json of a mixture", "mixture/history_info.json", "json", lambda f, s: read_info(f)),
-    Reader("history_info.json of a mixture, described", "mixture/history_info.json", "json", describe_data, cost=16),
+    Reader("history_info.json of a mixture, described", "mixture/history_info.json", "json", describe_data, cost=3),
     Reader("history_info.json, collection", "dataset/history_info.json", "json", lambda f, s: str(Collection(f))),
-    Reader("history_info.json, card", "dataset/history_info.json", "json", dataset_card, cost=10),
+    Reader("history_info.json, card", "dataset/history_info.json", "json", dataset_card, cost=4),
     Reader("history_info.json, tasks", "dataset/history_info.json", "json", origins_of_record, cost=2),
     Reader("collection.json", "dataset/collection.json", "json", lambda f, s: read_request(f)),
     Reader("collection.json of a mixture", "mixture/collection.json", "json", lambda f, s: _check_begun(f, s.mixture)),
-    Reader("state.json", "dataset/state.json", "json", rows, cost=16),
-    Reader("dataset_info.json", "dataset/dataset_info.json", "json", rows, cost=16),
-    Reader("dataset_info.json, card", "dataset/dataset_info.json", "json", dataset_card, cost=16),
-    Reader("rows (Arrow)", "dataset/data-00000-of-00001.arrow", "arrow", rows, cost=16),
+    Reader("state.json", "dataset/state.json", "json", rows, cost=2),
+    Reader("dataset_info.json", "dataset/dataset_info.json", "json", rows, cost=2),
+    Reader("dataset_info.json, card", "dataset/dataset_info.json", "json", dataset_card, cost=6),
+    Reader("rows (Arrow)", "dataset/data-00000-of-00001.arrow", "arrow", rows, cost=4),
     Reader("report.json", "model/report.json", "json", report),
     Reader("report.json of a bandit", "bandit/report.json", "json", report),
-    Reader("report.json, pictures", "bandit/report.json", "json", report_pictures, cost=100),
-    Reader("report.json, card", "model/report.json", "json", model_card, cost=24),
-    Reader("evaluation_sets.json, card", "model/evaluation_sets.json", "json", model_card, cost=24),
-    Reader("config.json, card", "model/config.json", "json", model_card, cost=24),
-    Reader("README.md", "model/README.md", "bytes", lambda f, s: check_model_card_place(f), cost=6),
+    Reader("report.json, pictures", "bandit/report.json", "json", report_pictures, cost=40),
+    Reader("report.json, card", "model/report.json", "json", model_card, cost=7),
+    Reader("evaluation_sets.json, card", "model/evaluation_sets.json", "json", model_card, cost=9),
+    Reader("config.json, card", "model/config.json", "json", model_card, cost=10),
+    Reader("README.md", "model/README.md", "bytes", lambda f, s: check_model_card_place(f), cost=2),
     Reader("config.json", "model/config.json", "json", lambda f, s: load_config(f), cost=8, foreign=True),
     Reader("config.json, described", "model/config.json", "json", lambda f, s: _model_rows(f), cost=16, foreign=True),
     Reader("config.json, model", "model/config.json", "json", lambda f, s: load_model(f), cost=60, foreign=True),
