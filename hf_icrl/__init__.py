@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "collect_mixture": "dataset_builders",
         "evaluate": "rollouts",
         "evaluate_sets": "rollouts",
+        "push": "pushing",
         "rollout": "rollouts",
         "task_family": "tasks",
     },

@@ -146,10 +146,15 @@ def _metadata(title, rows, license, configs):
         license=license,
         task_categories=["reinforcement-learning"],
         pretty_name=title,
-        size_categories=[next((name for end, name in _SIZES if rows < end), "n>1T")],
+        size_categories=[size_category(rows)],
         tags=["reinforcement-learning", "in-context-reinforcement-learning", "learning-histories", "hf-icrl"],
         configs=configs,
     ).to_yaml()
+
+
+def size_category(rows):
+    """What the Hub calls a dataset of so many rows."""
+    return next((name for end, name in _SIZES if rows < end), "n>1T")
 
 
 def _window_length(info):

@@ -9,7 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 
 from hf_icrl.files import atomic_file, read_json
-from hf_icrl.model_cards.ours import CARD_FILE, check_model_card_place
+from hf_icrl.model_cards.ours import CARD_FILE, card_metadata, check_model_card_place
 from hf_icrl.model_cards.rendering import render
 from hf_icrl.model_cards.sets_table import evaluation_sets
 from hf_icrl.model_cards.snippets import acting_snippet, usage_snippet
@@ -58,7 +58,7 @@ def write_model_card(
     base_model=None,
     model_id=None,
     dataset_id=None,
-    license="apache-2.0",
+    license=None,
 ):
     """Write `README.md` into `folder`, and `.eval_results/*.yaml` if the report is about held-out tasks.
 
@@ -72,11 +72,13 @@ def write_model_card(
         report (`Report`, *optional*): what the model reaches.
         recipe (`dict`, *optional*): the recipe that made the model, with its sections.
         dataset_info (`dict`, *optional*): the `history_info.json` of what it was trained on.
-        base_model (`str`, *optional*): the Hub id of the model it was fine-tuned from.
+        base_model (`str`, *optional*): the Hub id of the model it was fine-tuned from; by default the old card's, or
+            what an adapter in the folder says.
         model_id (`str`, *optional*): what the snippet loads. By default the path in the report, else `folder` as
             given, so that the snippet runs where the command of the card ran; pass the Hub id when pushing.
-        dataset_id (`str`, *optional*): Hub id of the training data; by default the report's, if it is a Hub id.
-        license (`str`): an identifier that the Hub knows.
+        dataset_id (`str`, *optional*): Hub id of the training data; by default the report's, if it is a Hub id, or
+            the old card's.
+        license (`str`, *optional*): an identifier that the Hub knows; by default the old card's, or apache-2.0.
 
     Returns:
         `Path` of the README.md.
@@ -92,7 +94,10 @@ def write_model_card(
     config, parameters = _model_facts(folder, model_id)
     any_actions = config.get("model_type") in _ANY_ACTIONS
     method, paper, arxiv = METHODS.get(config.get("model_type"), (None, None, None))
-    dataset_id = dataset_id or _hub_id(report and report["dataset"])
+    old = card_metadata(folder / CARD_FILE)
+    dataset_ids = [dataset_id or _hub_id(report and report["dataset"])]
+    dataset_ids = old.get("datasets") if dataset_ids == [None] else dataset_ids
+    base_model = base_model or old.get("base_model") or _adapted(folder)
     # What it was trained on: one kind of histories, or several.
     parts = [] if dataset_info is None else dataset_info.get("mixture", [dataset_info])
     # A mixture's recipe says where to act; imported data belong to no family.
@@ -103,8 +108,8 @@ def write_model_card(
     metadata = ModelCardData(
         library_name="hf-icrl",
         pipeline_tag="reinforcement-learning",
-        license=license,
-        datasets=[dataset_id] if dataset_id else None,
+        license=license or old.get("license") or "apache-2.0",
+        datasets=dataset_ids,
         base_model=base_model,
         tags=_tags(config, setting, arxiv),
         model_name=title,
@@ -147,6 +152,13 @@ def _model_facts(folder, model_id):
             check_shape(config, _CONFIG, str(place / "config.json"))
             return config, count_parameters(place)
     return {}, None
+
+
+def _adapted(folder):
+    """The Hub id of the model that an adapter in `folder` belongs to, or None."""
+    path = folder / "adapter_config.json"
+    base = read_json(path, dict).get("base_model_name_or_path") if path.is_file() else None
+    return _hub_id(base) if isinstance(base, str) else None
 
 
 def _setting(report, recipe, info):

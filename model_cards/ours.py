@@ -19,15 +19,15 @@ def check_dataset_card_place(folder):
 
 def _check(folder, is_ours, what):
     path = Path(folder) / CARD_FILE
-    if path.exists() and not is_ours(_metadata(path)):
+    if path.exists() and not is_ours(card_metadata(path)):
         raise ValueError(
             f"{path} was not written by hf-icrl, and the {what} would replace it: move it away, or write into another "
             "folder"
         )
 
 
-def _metadata(path):
-    """The YAML block at the top of a card as a dict; empty if there is none."""
+def card_metadata(path):
+    """The YAML block at the top of a card as a dict; empty if there is no card, or none in it."""
     try:
         opening, metadata, _ = read_text(path, MAX_YAML_BYTES).split("---\n", 2)
         metadata = parse_yaml(metadata, path) if not opening.strip("\ufeff\n ") else None

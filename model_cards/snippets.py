@@ -24,6 +24,8 @@ for _ in range({steps}):
     observations, rewards, terminated, truncated, _ = envs.step(actions)
     actions = model.act(state, observations, rewards, terminated | truncated)"""
 
+# Characters.
+_LONGEST_TASKS = 400
 # Which actions there are: bool (tasks, actions).
 _SETS = {
     "family": "available = family.available_actions(tasks)  # one row a task, one entry an action: is it there?\n",
@@ -64,7 +66,8 @@ def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
     Args:
         model_id (`str`): a folder (relative to where the code is run) or a Hub id.
         family (`str`), env_kwargs (`dict`): what the tasks have in common, see `hf_icrl.task_family`.
-        tasks (list of task dicts): the first few are printed.
+        tasks (list of task dicts): the first few are printed; where that would be a screenful of numbers, fresh ones are
+            drawn.
         episodes (`int`): how many episodes to act.
     """
     # Only what has no default or differs from it: short code is read, long code is skipped.
@@ -73,9 +76,10 @@ def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
     defaults = task_family(family, **needed).env_kwargs
     changed = {name: value for name, value in env_kwargs.items() if name in needed or defaults.get(name) != value}
     arguments = ", ".join([literal(family), *(f"{name}={literal(value)}" for name, value in changed.items())])
-    return _MODEL.format(
-        model=literal(str(model_id)), family=arguments, tasks=literal(list(tasks[:4])), episodes=episodes
-    )
+    shown = literal(list(tasks[:4]))
+    if len(shown) > _LONGEST_TASKS:
+        shown = "family.sample(4, seed=12345)"  # another seed than populations are usually drawn with
+    return _MODEL.format(model=literal(str(model_id)), family=arguments, tasks=shown, episodes=episodes)
 
 
 def acting_snippet(steps=100, actions=None):

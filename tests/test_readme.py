@@ -1,12 +1,18 @@
 """The README's Python runs as printed, on the smoke quickstart's folder."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from datasets import load_dataset, load_from_disk
 from tests_support import hf_icrl
+from transformers import AutoModel
+
+from hf_icrl import collect, push
+from hf_icrl.cli.main import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -20,7 +26,8 @@ def folder(tmp_path_factory):
 
 
 def test_the_python_blocks_run_one_after_the_other(folder):
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    here = README[: README.index("## On the Hub")]
+    blocks = re.findall(r"```python\n(.*?)```", here, re.DOTALL)
     assert len(blocks) >= 2
     # Fewer steps than printed, the same calls.
     code = "\n".join(blocks)
@@ -38,6 +45,42 @@ def test_the_python_blocks_run_one_after_the_other(folder):
     assert {"config.json", "model.safetensors", "history_info.json"} <= {
         p.name for p in (folder / "fine-tuned").iterdir()
     }
+
+
+def test_the_commands_and_the_python_about_the_hub_work(folder, hub, monkeypatch, capsys):
+    section = README[README.index("## On the Hub") : README.index("## On the command line")]
+    token = hub.token("you")
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.chdir(folder)
+    commands = re.findall(r"^hf-icrl (push .*)$", section, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert main(command.split()) == 0, capsys.readouterr().err
+    collect(
+        family="key_to_door",
+        env_kwargs={"size": 9, "horizon": 20},
+        source="noise_curriculum",
+        held_out=6400,
+        histories_per_task=1,
+        episodes=5,
+        output_dir="keys",
+        progress=False,
+    )
+    push("keys", "you/key-to-door-histories")
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    for printed, short in {
+        "length=200, num_windows=16 * 100": "length=60, num_windows=16 * 2",
+        "max_steps=100": "max_steps=2",
+    }.items():
+        assert printed in code
+        code = code.replace(printed, short)
+    code += "\nactions = model.act(model.init_rollout(2, seed=0), [3, 77])\nprint(actions.tolist())\n"
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path(__file__).parent.parent)]))
+    hub.run_python(code, token=token, cwd=folder, PYTHONPATH=path)
+    merged = AutoModel.from_pretrained("you/key-to-door-ad")
+    assert type(merged).__name__ == "AlgorithmDistillationModel"
+    assert "adapter_model.safetensors" in hub.repository("you/key-to-door-lora").paths()
+    assert len(load_dataset("you/dark-room-histories", split="train")) == len(load_from_disk("quickstart/dataset"))
 
 
 def test_every_file_that_is_linked_exists():

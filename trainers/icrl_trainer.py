@@ -56,6 +56,10 @@ class ICRLTrainer(Trainer):
             tasks, not the held-out ones.
         report_tasks (`list[dict]`, *optional*):
             held-out tasks for the report at the end, which nothing is chosen on.
+        trained_on (`tuple[str, dict]`, *optional*):
+            where the training data come from (a folder or a Hub id) and the content of their `history_info.json`, for
+            the report, the card and the record beside the weights. By default that of the folder of the
+            `train_dataset`, if it is one that `collect` wrote.
 
     Raises:
         ValueError: tasks without a family; `args` that are no `ICRLConfig`; a `loss_weighting` that the windows do not
@@ -82,6 +86,7 @@ class ICRLTrainer(Trainer):
         eval_family=None,
         eval_tasks=None,
         report_tasks=None,
+        trained_on=None,
     ):
         if not isinstance(args, ICRLConfig):
             raise ValueError(f"args is a {type(args).__name__}; give an hf_icrl.ICRLConfig(output_dir=...)")
@@ -107,6 +112,7 @@ class ICRLTrainer(Trainer):
         self.eval_family = eval_family
         self.eval_tasks = list(eval_tasks or ())
         self.report_tasks = list(report_tasks or ())
+        self._trained_on = trained_on or training_data(train_dataset)
         self._report = None  # of the finished model, for the card
         self._run = None  # what this run is: `describe_run`
         self._checkpoint_parent = None  # where a checkpoint is being written, instead of output_dir
@@ -310,7 +316,7 @@ class ICRLTrainer(Trainer):
             seed=self.args.seed,
             last_episodes=self.args.eval_last_episodes,
             evaluation_set=evaluation_set,
-            dataset=training_data(self.train_dataset)[0],
+            dataset=self._trained_on[0],
             progress=not self.args.disable_tqdm and self.is_world_process_zero(),
         )
 
@@ -331,7 +337,7 @@ class ICRLTrainer(Trainer):
             with checkpoints.explained_write_errors(folder), progress_bars(not self.args.disable_tqdm):
                 super().save_model(str(staging), _internal_call=True)
                 if self.args.should_save:
-                    record = training_data(self.train_dataset)[1]
+                    record = self._trained_on[1]
                     if record is not None:
                         write_info(staging, record)
                     move_model_files(staging, folder)
@@ -354,14 +360,53 @@ class ICRLTrainer(Trainer):
         if self.args.push_to_hub:
             self.push_to_hub()
 
-    def create_model_card(self, license="apache-2.0", finetuned_from=None, dataset=None, model_name=None, tags=None):
+    def push_to_hub(
+        self,
+        commit_message="End of training",
+        blocking=True,
+        token=None,
+        revision=None,
+        private=None,
+        license=None,
+        finetuned_from=None,
+        dataset=None,
+    ):
+        """Publish `output_dir` in one commit: weights, config, code, card, and the report with plot and replay.
+
+        Args:
+            commit_message, token, revision, private: see `hf_icrl.push`; what is None is as `args.hub_*` say.
+            blocking (`bool`): must be true.
+            license, finetuned_from, dataset: see `create_model_card`.
+
+        Returns:
+            `huggingface_hub.CommitInfo`.
+
+        Raises:
+            ValueError, PushConflict, PushFailed: see `hf_icrl.push`.
+        """
+        from hf_icrl.pushing import push_model
+
+        if not blocking:
+            raise ValueError("push_to_hub(blocking=False) is not offered: the folder must not change while it is read")
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        options = {
+            "token": self.args.hub_token if token is None else token,
+            "private": self.args.hub_private_repo if private is None else private,
+        }
+        if self.hub_model_id is None:
+            self.init_hf_repo(**options)
+        self.save_model(_internal_call=True)
+        self.create_model_card(license=license, finetuned_from=finetuned_from, dataset=dataset)
+        options |= {"revision": revision or self.args.hub_revision, "commit_message": commit_message}
+        return self._on_main_process(lambda: push_model(self.args.output_dir, self.hub_model_id, **options))
+
+    def create_model_card(self, license=None, finetuned_from=None, dataset=None):
         """Write the model card, `README.md`, into `output_dir`.
 
         Args:
-            license (`str`): an identifier that the Hub knows.
+            license (`str`, *optional*): an identifier that the Hub knows; default the old card's, or apache-2.0.
             finetuned_from (`str`, *optional*): Hub id of the model that this one was fine-tuned from.
             dataset (`str`, *optional*): Hub id of the training data.
-            model_name, tags: what `Trainer.push_to_hub` passes; the card names and tags the model by its method.
         """
         from hf_icrl.model_cards import write_model_card
 
@@ -369,7 +414,7 @@ class ICRLTrainer(Trainer):
             write_model_card(
                 self.args.output_dir,
                 report=self._report,
-                dataset_info=training_data(self.train_dataset)[1],
+                dataset_info=self._trained_on[1],
                 base_model=finetuned_from,
                 model_id=self.hub_model_id,
                 dataset_id=dataset,

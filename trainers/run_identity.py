@@ -49,6 +49,7 @@ _ARGUMENTS = (
 _NOT_THE_MODEL = {
     "transformers_version",
     "hf_icrl_version",
+    "format_version",
     "_name_or_path",
     "architectures",
     "auto_map",

@@ -13,16 +13,23 @@ from hf_icrl.cli.source_replay import write_source_replay
 
 TAKES_OVERRIDES = True
 RESUMES = True
-USAGE = "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--section.key VALUE ...]"
+USAGE = (
+    "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--push_to_hub ID] [--section.key VALUE ...]"
+)
 
 
 def add_arguments(parser):
     add_recipe_arguments(parser, several=True)
+    parser.add_argument("--push_to_hub", metavar="ID", help="then publish them on the Hub, as hf-icrl push does")
 
 
 def run(args):
     recipe, folder = load_recipe(args)
     collect_histories(recipe, folder.dataset, args.command)
+    if args.push_to_hub:
+        from hf_icrl.cli.push import push_and_say
+
+        push_and_say(folder.dataset, args.push_to_hub)
 
 
 def collect_histories(recipe, output_dir, command):

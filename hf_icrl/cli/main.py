@@ -18,6 +18,7 @@ VERBS = {
     "import": "make learning histories of Minari datasets or parquet files",
     "train": "train a sequence model on windows of learning histories",
     "evaluate": "roll a model out on held-out tasks and report how well it learns in context",
+    "push": "publish a model or learning histories on the Hub, with the card",
     "describe": "say what a dataset or a checkpoint is",
     "env": "print versions, for a bug report",
 }

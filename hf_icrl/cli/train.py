@@ -14,6 +14,7 @@ the newest whole checkpoint and ends with the same bits as an uninterrupted run.
 import os
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 
 from hf_icrl.cli.common import add_recipe_arguments, family_of, load_recipe, minutes, say
 from hf_icrl.cli.errors import UsageError
@@ -22,47 +23,57 @@ from hf_icrl.model_folder import RECIPE_FILE
 
 TAKES_OVERRIDES = True
 RESUMES = True
-USAGE = "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--dataset DIR] [--section.key VALUE ...]"
+USAGE = (
+    "--config RECIPE [RECIPE ...] [--weights W ...] [--output_dir DIR] [--dataset DIR_OR_ID] [--section.key VALUE ...]"
+)
 
 
 def add_arguments(parser):
     add_recipe_arguments(parser, several=True)
-    parser.add_argument("--dataset", metavar="DIR", help="the learning histories (default: OUTPUT_DIR/dataset)")
+    parser.add_argument(
+        "--dataset",
+        metavar="DIR_OR_ID",
+        help="the learning histories, here or on the Hub (default: OUTPUT_DIR/dataset)",
+    )
+    parser.add_argument(
+        "--dataset_config", metavar="NAME", help="which of several histories in one repository of the Hub"
+    )
 
 
 def run(args):
     recipe, folder = load_recipe(args)
-    train_model(recipe, args.dataset or folder.dataset, folder, args.command)
+    train_model(recipe, args.dataset or folder.dataset, folder, args.command, args.dataset_config)
 
 
-def train_model(recipe, dataset_dir, folder, command):
-    """Train what the recipe says on the histories in `dataset_dir`; returns nothing, writes `folder.model`.
+def train_model(recipe, dataset, folder, command, config_name=None):
+    """Train what the recipe says on the histories `dataset`, a folder or a Hub id (see `load_parts`); returns nothing, writes `folder.model`.
 
     A finished `folder.model` of the same recipe and histories is left as it is; of others, it is an error.
     """
     from hf_icrl.files import locked
     from hf_icrl.histories import load_parts
 
-    parts, info = load_parts(dataset_dir)
-    check_same_histories(recipe, parts, dataset_dir)
+    parts, info = load_parts(dataset, config_name)
+    check_same_histories(recipe, parts, dataset)
     # Only imported data may be of an environment that no recipe names; then nothing is rolled out.
     family, tasks = family_of(recipe) if "environment" in recipe.values else (None, {"validation": []})
     if _already_trained(recipe, folder.model):
         say(f"{folder.model} is trained already; nothing to do")
         return
-    trainer = _make_trainer(recipe, parts, info, family, tasks["validation"], folder)
+    trainer = _make_trainer(recipe, parts, (str(dataset), info), family, tasks["validation"], folder)
     with locked(folder.checkpoints, "training in") if trainer.is_world_process_zero() else nullcontext():
         _train(trainer)
-        _publish(trainer, recipe, info, folder.model, command)
+        _publish(trainer, recipe, info, folder.model, command, None if Path(dataset).exists() else str(dataset))
 
 
-def _make_trainer(recipe, parts, info, family, validation, folder):
+def _make_trainer(recipe, parts, trained_on, family, validation, folder):
     from hf_icrl import ICRLTrainer
     from hf_icrl.files import check_writable
 
     config_class, model_class = recipe.model_classes()
     section, values = recipe.train, recipe.model
     del values["method"]
+    info = trained_on[1]
     # Models of a padded mixture act in the environments of all its parts.
     values.setdefault("padded_spaces", info.get("reconcile") == "pad")
     config = config_class(observation_space=info["observation_space"], action_space=info["action_space"], **values)
@@ -85,6 +96,7 @@ def _make_trainer(recipe, parts, info, family, validation, folder):
         train_dataset=windows,
         eval_family=family if validation else None,
         eval_tasks=validation or None,
+        trained_on=trained_on,
     )
 
 
@@ -156,7 +168,7 @@ def _already_trained(recipe, model_dir):
     return True
 
 
-def _publish(trainer, recipe, info, model_dir, command):
+def _publish(trainer, recipe, info, model_dir, command, dataset_id):
     """The finished model, whole or not at all: weights, config, code, recipe, card, and what it was trained on.
 
     Every process takes part, because gathering sharded weights needs them all; the first one writes.
@@ -178,7 +190,9 @@ def _publish(trainer, recipe, info, model_dir, command):
         report.values.update(model=str(model_dir), command=command)
         report.save(staging / "evaluations" / "validation")
         say(f"on the validation tasks: {_summary(report)}")
-    write_model_card(staging, recipe=recipe.to_dict(), dataset_info=info, model_id=str(model_dir))
+    write_model_card(
+        staging, recipe=recipe.to_dict(), dataset_info=info, model_id=str(model_dir), dataset_id=dataset_id
+    )
     sync_folder(staging)
     os.replace(staging, model_dir)  # model_dir is not there, or an empty folder
     say(f"saved {model_dir}")

@@ -6,8 +6,6 @@ from hf_icrl.files import read_json, write_json
 from hf_icrl.histories.info_checks import check_entries
 from hf_icrl.histories.spaces import check_spec
 from hf_icrl.redaction import without_tokens
-from hf_icrl.shapes import check_shape
-from hf_icrl.untrusted import inside
 
 INFO_FILENAME = "history_info.json"
 # The picture of how good the source became.
@@ -55,47 +53,6 @@ def read_info(folder):
             if name in part:
                 check_spec(part[name])
     return info
-
-
-def load_histories(folder):
-    """Open collected histories: `(dataset, info)`, the dataset memory-mapped.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_info`; the dataset itself is checked by whoever reads its rows.
-    """
-    info = read_info(folder)
-    return open_rows(folder), info
-
-
-def open_rows(folder):
-    """The rows of one kind of histories, a `datasets.Dataset` that is memory-mapped.
-
-    Raises:
-        ValueError: what says which files they are is damaged, or names a file outside of the folder.
-        FileNotFoundError: a file is missing.
-    """
-    from datasets import load_from_disk
-
-    folder = Path(folder)
-    for name in ("state.json", "dataset_info.json"):
-        path = folder / name
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} does not exist, so {folder} is no whole data set; restore or collect it again"
-            )
-    path = folder / "state.json"
-    state = read_json(path, dict)
-    check_shape(state, {"_data_files": [{"filename": str}]}, str(path))
-    for entry in state["_data_files"]:
-        if not inside(folder, entry["filename"], str(path)).is_file():
-            raise FileNotFoundError(f"{folder / entry['filename']}, which {path} names, does not exist")
-    read_json(folder / "dataset_info.json", dict)
-    try:
-        return load_from_disk(str(folder), keep_in_memory=False)
-    except Exception as error:  # whatever pyarrow and datasets raise on damaged files
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise ValueError(f"the rows in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _spaces(info, convert):

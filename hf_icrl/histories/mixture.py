@@ -5,57 +5,13 @@ On disk a mixture is a `datasets.DatasetDict` (one split a part, each an ordinar
 task columns, and `datasets.load_from_disk` opens each by its name.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 
 from hf_icrl.checks import checked_int
 from hf_icrl.counter_random import uniforms
-from hf_icrl.histories.info import INFO_FILENAME, load_histories, open_rows, read_info
-from hf_icrl.histories.info_checks import check_complete
 from hf_icrl.histories.windows import HistoryWindows, checked_indices
 from hf_icrl.seeding import derived_seed, seed_sequence
-
-
-@dataclass(frozen=True)
-class HistoryPart:
-    """One part of a mixture: its name, its share before normalisation, its rows and what `history_info.json` says."""
-
-    name: str
-    weight: float
-    dataset: Any
-    info: dict
-
-
-def load_parts(folder):
-    """Open learning histories that may be a mixture.
-
-    Args:
-        folder (`str` or `Path`): what `collect` or `collect_mixture` wrote.
-
-    Returns:
-        `(parts, info)`: a list of [`HistoryPart`] (a single one, without a name, for plain histories), and the content
-        of the folder's own `history_info.json`.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_info`.
-    """
-    info = read_info(folder)
-    check_complete(info, f"{folder}/{INFO_FILENAME}")
-    if "mixture" not in info:
-        return [HistoryPart("", 1.0, open_rows(folder), info)], info
-    parts = []
-    for part in info["mixture"]:  # whose names lead nowhere else: `read_info` has checked them
-        place = Path(folder) / part["name"]
-        dataset, own = load_histories(place)
-        check_complete(own, f"{place}/{INFO_FILENAME}")
-        if "mixture" in own:
-            raise ValueError(f"{place}, a part of a mixture, is a mixture itself; collect its parts one by one")
-        parts.append(HistoryPart(part["name"], part["weight"], dataset, own))
-    return parts, info
 
 
 class MixtureWindows(torch.utils.data.Dataset):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 from hf_icrl.histories.action_sets import check_set_type, check_sets
 from hf_icrl.histories.schema import ACTION_SETS, COLUMNS, STEP_COLUMNS
@@ -97,6 +97,11 @@ def check_schema(dataset):
     """Check columns and types only; see `validate_histories`."""
     if not isinstance(dataset, Dataset):
         hint = f"choose one split, e.g. dataset[{next(iter(dataset))!r}]" if isinstance(dataset, dict) else _HOW_TO
+        if isinstance(dataset, IterableDataset):
+            hint = (
+                "a stream has no rows to choose windows among. Open it with load_dataset(..., streaming=False), or take its "
+                "first rows: Dataset.from_generator(lambda: iter(stream.take(1000)), features=stream.features)"
+            )
         raise TypeError(f"learning histories must be a datasets.Dataset, not {type(dataset).__name__}: {hint}")
     if dataset._indices is not None:
         raise ValueError(

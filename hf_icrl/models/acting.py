@@ -22,6 +22,12 @@ class ActingMixin:
     `observation_space` and `action_space`.
     """
 
+    @property
+    def input_device(self):
+        """Where inputs go. Weights that accelerate offloads are on no device until they are used, but its hook knows."""
+        device = getattr(getattr(self, "_hf_hook", None), "execution_device", None)
+        return self.device if device is None else torch.device(device)
+
     def init_rollout(
         self,
         batch_size,
@@ -144,7 +150,7 @@ class ActingMixin:
                     f"the rollout state has {name}={metadata.get(name)!r}, this model {value!r}: load it with the "
                     "model that made it"
                 )
-        state.load_state_dict(state_dict, self.device)
+        state.load_state_dict(state_dict, self.input_device)
         check_loaded(state)
         return state
 
@@ -276,7 +282,7 @@ class ActingMixin:
         # Until it is written: if the pass fails (memory may run out), the next `act` writes it anew.
         state.prompt_tokens[rows], state.prompt_stale[rows] = prompts, True
         num_tokens = int(prompts.max()) + longest * per_step
-        state.cache.plan_fill(rows, prompts + counts * per_step, num_tokens, self.device)
+        state.cache.plan_fill(rows, prompts + counts * per_step, num_tokens, self.input_device)
         if num_tokens:
             self._forward(state, rows, state.newest(rows, counts))
         state.prompt_stale[rows] = False
@@ -287,21 +293,24 @@ class ActingMixin:
         before = cache.lengths if rows is None else cache.lengths[rows]
         eager = self.trunk.config._attn_implementation == "eager"
         mask = cache.plan_append(
-            num_steps * per_step, self.device, rows=rows, additive_dtype=self.trunk.dtype if eager else None
+            num_steps * per_step, self.input_device, rows=rows, additive_dtype=self.trunk.dtype if eager else None
         )
         positions = None
         steps = before - (state.prompt_tokens if rows is None else state.prompt_tokens[rows])
         # With a prompt a position does not follow from how many tokens there are.
         told = state.prompts or (before != before[0]).any()
         if self.config.position_embedding != "env_time" and told:
-            positions = torch.from_numpy(steps[:, None] // per_step + np.arange(num_steps)).to(self.device)
+            positions = torch.from_numpy(steps[:, None] // per_step + np.arange(num_steps)).to(self.input_device)
         output = self._forward(state, rows, inputs, attention_mask=mask, position_ids=positions)
         return output.logits[:, -1].float().cpu().numpy()
 
     def _forward(self, state, rows, inputs, attention_mask=None, position_ids=None):
         # Through __call__, so that the hooks of accelerate and FSDP run.
         return self(
-            **{name: torch.from_numpy(np.ascontiguousarray(value)).to(self.device) for name, value in inputs.items()},
+            **{
+                name: torch.from_numpy(np.ascontiguousarray(value)).to(self.input_device)
+                for name, value in inputs.items()
+            },
             **self._action_inputs(state, rows),
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -330,12 +339,12 @@ class ActingMixin:
     @contextlib.contextmanager
     def _own_random_numbers(self, state):
         """Dropout draws from torch's global generators: they are set for this step, and then put back."""
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
+        on_gpu = self.input_device.type == "cuda"
+        with torch.random.fork_rng(devices=[self.input_device] if on_gpu else []):
             seed = (state.seed * 1_000_003 + int(state.draws.sum())) % 2**63
             # Not torch.manual_seed, which sets the generators of all devices, those that are not put back too.
             torch.random.default_generator.manual_seed(seed)
             if on_gpu:
-                with torch.cuda.device(self.device):
+                with torch.cuda.device(self.input_device):
                     torch.cuda.manual_seed(seed)
             yield

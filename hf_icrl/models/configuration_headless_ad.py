@@ -49,6 +49,13 @@ class HeadlessADConfig(ICRLPreTrainedConfig):
             lower temperature than that which was chosen on smaller ones. Ours, after the softmax of Nakanishi 2025
             (arXiv:2501.19399), which does so for attention.
 
+        prompt_capacity (`int`, *optional*):
+            The number of actions up to which a larger prompt draws more attention. Where there are n > c =
+            `prompt_capacity`, each token of the prompt counts c / n times, so that the prompt as a whole draws no more
+            attention than one of c tokens alike. Set to the largest number of actions in training it changes nothing
+            there; with more actions it keeps the history from being drowned, which some trained models do not survive:
+            they explore for ever. None: no bound (the paper's). Ours.
+
     Example:
 
     ```python
@@ -74,6 +81,7 @@ class HeadlessADConfig(ICRLPreTrainedConfig):
     loss_mask: Literal["exclude", "zero"] = "exclude"
     train_temperature: float | int = 1.0
     logit_scale: Literal["constant", "log_actions"] = "constant"
+    prompt_capacity: int | None = None
 
     @property
     def reads_action_sets(self):
@@ -93,6 +101,14 @@ class HeadlessADConfig(ICRLPreTrainedConfig):
             raise ValueError(f"action_dim={self.action_dim}; it must be at least 1")
         if not 0 < self.train_temperature < math.inf:
             raise ValueError(f"train_temperature={self.train_temperature}; it must be above 0 and finite")
+        if self.prompt_capacity is not None:
+            if self.prompt_capacity < 1:
+                raise ValueError(f"prompt_capacity={self.prompt_capacity}; it must be at least 1, or None")
+            if not self.action_prompt:
+                raise ValueError(
+                    f"prompt_capacity={self.prompt_capacity} was given with action_prompt=False, where there is no prompt "
+                    "to bound: leave it out"
+                )
         unread = {"loss_mask": "exclude", "train_temperature": 1.0} if self.action_loss == "mse" else {}
         for name, default in unread.items():
             if getattr(self, name) != default:

@@ -113,10 +113,15 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             language model.
         hf_icrl_version (`str`, *optional*):
             The version of hf_icrl that made the config; filled in by itself.
+        format_version (`int`, *optional*):
+            The version of the checkpoint's format, filled in by itself: files that say nothing are of version 1, and
+            what is loaded is saved again in the newest. It goes up when a checkpoint could be misread by older code.
     """
 
     sub_configs_defaults = {"trunk_config": SubConfigSpec(AutoConfig, model_type="llama")}
     keys_to_ignore_at_inference = ["past_key_values", "hidden_states", "attentions"]
+    # The newest that this code reads, and the one that it writes; see tests/fixtures/make_checkpoint.py.
+    newest_format_version = 1
 
     observation_space: dict[str, Any] | None = None
     action_space: dict[str, Any] | None = None
@@ -143,9 +148,9 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
     initializer_range: float | int = 0.02
     trunk_config: dict[str, Any] | PreTrainedConfig | None = None
     hf_icrl_version: str | None = None
+    format_version: int = newest_format_version
     # Trainer writes its own `use_cache` argument here; `act` does not read it.
     use_cache: bool = False
-    auto_map: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs):
         names = {field.name for field in fields(self)}
@@ -158,6 +163,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             self.hf_icrl_version = getattr(sys.modules.get("hf_icrl"), "__version__", None)
         super().__post_init__(**kwargs)
         # `@strict` calls these again and wraps what they raise; calling them here gives a plain ValueError.
+        self.validate_format()
         self.validate_spaces()
         self.validate_acting()
 
@@ -212,6 +218,14 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         if kind == "Box":
             return "linear"
         return "row_col" if kind == "MultiDiscrete" or self.observation_grid is not None else "table"
+
+    def validate_format(self):
+        """The format is the one that this code writes."""
+        if self.format_version != self.newest_format_version:
+            raise ValueError(
+                f"format_version={self.format_version}, but this code writes {self.newest_format_version}: leave it "
+                "out, it is filled in by itself"
+            )
 
     def validate_spaces(self):
         """The spaces are ones that the embedding and the head can handle."""
@@ -287,7 +301,9 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
 
         Raises:
             TypeError: an unknown argument; names the nearest valid one.
+            ValueError: a file of a format that is newer than this code.
         """
+        config_dict = cls._in_the_newest_format(config_dict)
         names = {field.name for field in fields(cls)}
         config_dict = {key: value for key, value in config_dict.items() if key not in _NOT_FROM_FILES}
         unknown = [key for key in config_dict if key not in names | LIBRARY_KEYS]
@@ -304,6 +320,7 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
         config, unused = super().from_dict(config_dict, return_unused_kwargs=True, **kwargs)
         if len(unused) < len(kwargs):
             # Arguments override the file one by one; now they must fit each other too.
+            config.validate_format()
             config.validate_spaces()
             config.validate_acting()
         if return_unused:
@@ -313,6 +330,21 @@ class ICRLPreTrainedConfig(PreTrainedConfig):
             if name not in _LOADING_KEYS:
                 raise TypeError(f"unknown argument {name!r} of {cls.__name__}{nearest(name, names)}")
         return config
+
+    @classmethod
+    def _in_the_newest_format(cls, config_dict):
+        """A file's entries as the newest format has them; `ValueError` for a format that is newer still."""
+        version, newest = config_dict.get("format_version", 1), cls.newest_format_version
+        if type(version) is not int or version < 1:
+            raise ValueError(f"the config file says format_version={version!r}; it must be an integer of at least 1")
+        if version > newest:
+            raise ValueError(
+                f"the checkpoint has the format version {version} (it was made by hf_icrl "
+                f"{config_dict.get('hf_icrl_version')}), but this version of hf_icrl reads those up to {newest}: upgrade "
+                "it (pip install --upgrade hf-icrl). Or load the checkpoint with trust_remote_code=True in a process "
+                "that does not import hf_icrl, which runs the code that it carries, if you trust that"
+            )
+        return {**config_dict, "format_version": newest}
 
 
 def _saved_trunk(trunk):

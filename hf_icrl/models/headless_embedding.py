@@ -6,7 +6,7 @@ Shape suffixes: B rows, A actions, T steps, P tokens a step, H hidden size, D nu
 import torch
 from torch import nn
 
-from .trajectory_embedding import TrajectoryEmbedding
+from .trajectory_embedding import TrajectoryEmbedding, only_vector
 
 
 class HeadlessEmbedding(TrajectoryEmbedding):
@@ -51,15 +51,15 @@ class HeadlessEmbedding(TrajectoryEmbedding):
         """
         none_BT = previous_dones < 0
         index = previous_actions.masked_fill(none_BT, 0)[..., None].expand(-1, -1, vectors.shape[-1])
-        weight = self.lift.weight
-        lifted_BTH = self.lift(vectors.gather(1, index).to(weight.dtype))
-        action_BTH = torch.where(none_BT[..., None], self.no_action.weight, lifted_BTH)
+        dtype = self.lift.weight.dtype
+        lifted_BTH = self.lift(vectors.gather(1, index).to(dtype))
+        action_BTH = torch.where(none_BT[..., None], only_vector(self.no_action, none_BT), lifted_BTH)
         steps_BNH = self.tokens(
             observations, action_BTH, previous_rewards, previous_dones, episode_times, previous_observations
         )
         if prompt_lengths is None:
             return steps_BNH
-        prompt_BAH = self.lift(vectors.to(weight.dtype)) + self.prompt.weight
+        prompt_BAH = self.lift(vectors.to(dtype)) + only_vector(self.prompt, vectors)
         num_actions, lengths = prompt_BAH.shape[1], prompt_lengths
         if available is None or bool(available.all()):
             return torch.cat([prompt_BAH, steps_BNH], dim=1)

@@ -1,9 +1,36 @@
-"""Errors that name the value, for inputs that a model has no vector for. On NumPy arrays, so on the CPU only."""
+"""Errors that name what is wrong with an input: an argument that a model does not have, a value that it has no vector
+for (looked for in NumPy arrays, so on the CPU only)."""
+
+import inspect
+from functools import wraps
 
 import numpy as np
 import torch
 
 from .embedding_rules import REWARD_TOLERANCE
+from .trunk_rules import nearest
+
+# What wrappers made for language models pass to a forward.
+_OF_TEXT = ("input_ids", "inputs_embeds", "decoder_input_ids", "decoder_inputs_embeds", "token_type_ids")
+
+
+def knows_its_arguments(forward):
+    """Decorate a `forward` without `**kwargs`: what it does not know is a `TypeError` that says what to do instead."""
+    names = {*list(inspect.signature(forward).parameters)[1:], "return_dict"}
+
+    @wraps(forward)
+    def checked(self, *args, **kwargs):
+        for name in kwargs:
+            if name in _OF_TEXT:
+                raise TypeError(
+                    f"{type(self).__name__}.forward() has no argument {name!r}, for it reads no text. With PEFT leave "
+                    "task_type out of the adapter's config; to act use init_rollout and act, not a pipeline"
+                )
+            if name not in names:
+                raise TypeError(f"{type(self).__name__}.forward() has no argument {name!r}{nearest(name, names)}")
+        return forward(self, *args, **kwargs)
+
+    return checked
 
 
 def check_integers(values, space, what):

@@ -3,6 +3,7 @@
 from transformers.utils import can_return_tuple
 
 from .configuration_algorithm_distillation import AlgorithmDistillationConfig
+from .input_checks import knows_its_arguments
 from .modeling_icrl import ICRLModelOutput, ICRLPreTrainedModel
 
 
@@ -24,6 +25,7 @@ class AlgorithmDistillationModel(ICRLPreTrainedModel):
         super().__init__(config)
         self.post_init()
 
+    @knows_its_arguments
     @can_return_tuple
     def forward(
         self,

@@ -9,8 +9,9 @@ from .action_heads import UNSUPERVISED
 from .configuration_headless_ad import HeadlessADConfig
 from .contrastive_head import ContrastiveHead
 from .headless_embedding import HeadlessEmbedding
-from .input_checks import to_numpy
+from .input_checks import knows_its_arguments, to_numpy
 from .modeling_icrl import ICRLModelOutput, ICRLPreTrainedModel
+from .prompt_attention import bounded_prompt_mask
 from .space_specs import parse_space
 
 # Windows bring 63-bit seeds of their own; rollouts have theirs.
@@ -37,6 +38,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
 
     config: HeadlessADConfig
     config_class = HeadlessADConfig
+    _no_split_modules = ["HeadlessEmbedding"]
 
     def __init__(self, config):
         super().__init__(config)
@@ -48,6 +50,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
         self.head = ContrastiveHead(config.trunk_config.hidden_size, config)
         self.codes = ActionCodes(config.action_embedding, config.action_dim)
 
+    @knows_its_arguments
     @can_return_tuple
     def forward(
         self,
@@ -103,26 +106,37 @@ class HeadlessADModel(ICRLPreTrainedModel):
         self._check_actions(previous_actions, previous_dones, available_actions, labels, vectors)
         self.check_inputs(*steps, episode_times, labels, previous_observations)
         begins = past_key_values is None or past_key_values.get_seq_length() == 0
-        prompt = None
+        prompt, num_prompt = None, self._prompt_lengths(available_actions, vectors)
         if self.config.action_prompt and begins:
-            everywhere = torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
-            prompt = (everywhere if available_actions is None else available_actions).sum(1)
+            prompt = num_prompt
         tokens = self.embedding(*steps, vectors, available_actions, episode_times, previous_observations, prompt)
         num_steps = previous_dones.shape[1]
         positions = self._positions(prompt, tokens, num_steps, position_ids, begins)
         mask = self._mask(prompt, tokens, attention_mask, past_key_values, num_steps)
+        capacity = self.config.prompt_capacity
+        # A size, not a value: what is compiled for small sets does not ask again.
+        if capacity is not None and vectors.shape[1] > capacity:
+            self._check_additive_masks()
+            past = 0 if past_key_values is None else past_key_values.get_seq_length()
+            device, dtype = tokens.device, self.trunk.dtype
+            if torch.is_autocast_enabled(device.type):
+                dtype = torch.get_autocast_dtype(device.type)
+            mask = bounded_prompt_mask(mask, num_prompt, capacity, tokens.shape[1], past, dtype)
         outputs = self.run_trunk(
             tokens, mask, positions, past_key_values, use_cache, output_hidden_states, output_attentions
         )
         hidden_states = outputs.last_hidden_state
         per_step = self.config.tokens_per_step
-        last = (torch.arange(num_steps, device=tokens.device) + 1) * per_step - 1
         if prompt is None:
-            hidden_states = hidden_states[:, last]
+            hidden_states = hidden_states[:, per_step - 1 :: per_step]
         else:
-            place = (prompt[:, None] + last)[..., None].expand(-1, -1, hidden_states.shape[-1])
-            hidden_states = hidden_states.gather(1, place)
+            # With a device map the trunk may end on another device than it began on.
+            last = (torch.arange(num_steps, device=hidden_states.device) + 1) * per_step - 1
+            place = prompt.to(last.device)[:, None] + last
+            hidden_states = hidden_states.gather(1, place[..., None].expand(-1, -1, hidden_states.shape[-1]))
         predictions = self.head(hidden_states)
+        vectors = vectors.to(predictions.device)
+        available_actions = None if available_actions is None else available_actions.to(predictions.device)
         logits = self.head.logits(predictions, vectors, available_actions)
         loss = None
         if self.check_labels(labels, loss_weights):
@@ -161,7 +175,12 @@ class HeadlessADModel(ICRLPreTrainedModel):
                     f"{tuple(vectors.shape[:2])} (batch, actions)"
                 )
             return vectors
-        num_actions = self.action_space.sizes[0] if available is None else available.shape[1]
+        number = self.action_space.sizes[0] if available is None else available.shape[1]
+        return self._draw_vectors(seeds, num_rows, number, device)
+
+    @torch.compiler.disable
+    def _draw_vectors(self, seeds, num_rows, num_actions, device):
+        """The vectors of a window each, from its seed. NumPy's, whose 64-bit arithmetic torch.compile cannot follow."""
         ids = to_numpy(seeds)
         if ids.shape != (num_rows,) or ids.dtype.kind not in "iu":
             raise ValueError(
@@ -170,6 +189,22 @@ class HeadlessADModel(ICRLPreTrainedModel):
         shared = self.config.action_draw == "batch"
         drawn = self.codes.draw(_WINDOW_SEED, ids[:1] if shared else ids, num_actions)
         return torch.from_numpy(drawn).to(device).expand(num_rows, -1, -1)
+
+    def _prompt_lengths(self, available, vectors):
+        """How many tokens each row's prompt has, int64 (batch,)."""
+        if available is None:
+            return torch.full(vectors.shape[:1], vectors.shape[1], device=vectors.device)
+        return available.sum(1)
+
+    def _check_additive_masks(self):
+        """Raise `ValueError` where the attention implementation cannot weigh single tokens."""
+        implementation = self.trunk.config._attn_implementation
+        if implementation not in ("sdpa", "eager"):
+            raise ValueError(
+                f"the attention implementation {implementation!r} takes no additive mask, which prompt_capacity="
+                f"{self.config.prompt_capacity} needs for more actions: use model.set_attn_implementation('sdpa'), or "
+                "prompt_capacity=None"
+            )
 
     def _check_actions(self, previous_actions, previous_dones, available, labels, vectors):
         """Raise `ValueError` for actions that there are no vectors of, and for labels that are not available.
@@ -313,7 +348,7 @@ class HeadlessADModel(ICRLPreTrainedModel):
         return super()._action_sets_of(state_dict) | vectors
 
     def _action_inputs(self, state, rows):
-        return state.action_tensors(rows, self.device)
+        return state.action_tensors(rows, self.input_device)
 
 
 __all__ = ["HeadlessADModel"]

@@ -47,7 +47,11 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
     main_input_name = "observations"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
+    # The trunk adds its own: see `post_init` of transformers.
+    _no_split_modules = ["TrajectoryEmbedding"]
     _skip_keys_device_placement = ["past_key_values"]
+    # The module whose output is the trunk's input; what PEFT and gradient checkpointing hook into.
+    _input_embed_layer = "embedding"
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -76,9 +80,17 @@ class ICRLPreTrainedModel(ActingMixin, PreTrainedModel):
         self.embedding = TrajectoryEmbedding(config)
         self.head = action_head(config, self.action_space)
 
-    def get_input_embeddings(self):
-        """The module whose output is the trunk's input; what PEFT and gradient checkpointing hook into."""
-        return self.embedding
+    def resize_token_embeddings(self, new_num_tokens=None, pad_to_multiple_of=None, mean_resizing=True):
+        """Refused: there is no vocabulary; sizes follow from the spaces.
+
+        Raises:
+            NotImplementedError: always; says what to do.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no tokens to resize: its tables are as large as observation_space and "
+            "action_space say. For other spaces load it with them and ignore_mismatched_sizes=True, which begins the "
+            "tables that do not fit afresh, and train it"
+        )
 
     def decode(
         self,

@@ -82,7 +82,13 @@ class ActionSetsMixin:
 
     def checked_available(self, mask, num_rows):
         """A mask of available actions as a new bool array (num_rows, actions)."""
-        space, mask = self.action_space, to_numpy(mask)
+        space = self.action_space
+        try:
+            mask = to_numpy(mask)
+        except ValueError:
+            raise ValueError(
+                f"available_actions has rows of different lengths; give each row {space.sizes[0]} entries, true or false"
+            ) from None
         if space.kind != "Discrete":
             raise ValueError(f"available actions are of Discrete spaces, but the model acts in {space.describe()}")
         if mask.ndim != 2 or len(mask) != num_rows:

@@ -83,7 +83,7 @@ class TrajectoryEmbedding(nn.Module):
         """Previous actions as (B, T, H); "none" where `none_BT`, bool (B, T), says so."""
         if self.discrete_actions:
             return self.action(previous_actions.masked_fill(none_BT, self.num_actions))
-        return torch.where(none_BT[..., None], self.no_action.weight, self.action(previous_actions))
+        return torch.where(none_BT[..., None], only_vector(self.no_action, none_BT), self.action(previous_actions))
 
     def forward(
         self,
@@ -129,7 +129,7 @@ class TrajectoryEmbedding(nn.Module):
         else:
             reward_BT1 = ((previous_rewards - self.reward_mean) / self.reward_std)[..., None]
             reward_BTH = self.reward(reward_BT1.to(self.reward.weight.dtype))
-        reward_BTH = torch.where(none_BT[..., None], self.no_reward.weight, reward_BTH)
+        reward_BTH = torch.where(none_BT[..., None], only_vector(self.no_reward, none_BT), reward_BTH)
         action_BTH = action_BTH + self.done(previous_dones + 1)
         if previous_observations is not None:
             before_BTH = self.previous_observation(previous_observations)
@@ -142,6 +142,14 @@ class TrajectoryEmbedding(nn.Module):
         if episode_times is not None:
             tokens_BTPH = tokens_BTPH + self.time(episode_times)[:, :, None]
         return tokens_BTPH.flatten(1, 2)
+
+
+def only_vector(table, like):
+    """The vector of an `nn.Embedding(1, H)`, (1, H), on the device of the tensor `like`.
+
+    By a call and not as `table.weight`: with accelerate's offloading weights are there only while their module is called.
+    """
+    return table(torch.zeros(1, dtype=torch.int64, device=like.device))
 
 
 def action_units(action):

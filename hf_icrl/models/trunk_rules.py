@@ -9,6 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig
 # misspelt argument.
 LIBRARY_KEYS = {
     "model_type",
+    "auto_map",
     "torch_dtype",
     "num_labels",
     "name_or_path",

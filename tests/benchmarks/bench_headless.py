@@ -4,6 +4,11 @@
     python tests/benchmarks/bench_headless.py --families bernoulli --methods headless "AD, 50" --train_seeds 0 \
         --steps 500 --output_dir runs/headless_short --data_dir runs/headless_short
 
+    python tests/benchmarks/bench_headless.py --families bernoulli --small --output_dir runs/headless_small
+
+`--small` compares methods in minutes a model: 2 layers of width 64, 1000 steps of 16 windows, for all of them alike; its
+results are `headless_<family>_small.json`.
+
 Each family has its methods (`METHODS`): Headless-AD, its ablations, and algorithm distillation for each number of actions.
 Every model is trained, then acts on the recipe's validation tasks at each of `--temperatures`; with the best of these,
 and with nothing else chosen, it acts on the evaluation sets. So nothing is chosen on them, the checkpoint included: it is
@@ -39,6 +44,11 @@ from hf_icrl.rollouts.metrics import random_regrets, seeds_interval
 from hf_icrl.rollouts.set_reports import SETS_FILE
 
 DATA = Path(__file__).parent / "data"
+# An equal, small budget for all methods.
+SMALL = (
+    "--train.max_steps 1000 --train.per_device_train_batch_size 16 --model.trunk_config.num_hidden_layers 2 "
+    "--model.trunk_config.hidden_size 64 --model.trunk_config.intermediate_size 172"
+)
 TEMPERATURES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.85, 1.0)
 
 
@@ -56,7 +66,7 @@ def ablations(recipe, masks):
         "headless": Method(recipe),
         "headless, mse": Method(recipe, "--model.action_loss mse"),
         "headless, normal embeddings": Method(recipe, "--model.action_embedding normal"),
-        "headless, no prompt": Method(recipe, "--model.action_prompt false"),
+        "headless, no prompt": Method(recipe, "--model.action_prompt false --model.prompt_capacity null"),
     }
     if masks:
         methods["headless, zero mask"] = Method(recipe, "--model.loss_mask zero")
@@ -95,8 +105,14 @@ HATCHES = (None, "///", "...")
 
 
 def load(method, args, *more):
-    steps = [] if args.steps is None else ["--train.max_steps", str(args.steps)]
-    return Recipe.load(method.recipe, [*shlex.split(method.overrides), *shlex.split(args.overrides), *steps, *more])
+    small = SMALL if args.small else ""
+    steps = "" if args.steps is None else f"--train.max_steps {args.steps}"
+    given = [word for text in (method.overrides, small, args.overrides, steps) for word in shlex.split(text)]
+    return Recipe.load(method.recipe, [*given, *more])
+
+
+def stem(family, args):
+    return f"headless_{family}{'_small' * args.small}"
 
 
 def digest(recipe):
@@ -278,7 +294,7 @@ def add_cells(method):
 
 def stored(family, args):
     """The methods in the family's file: name -> what was found; empty where there is none yet."""
-    path = args.data_dir / f"headless_{family}.json"
+    path = args.data_dir / f"{stem(family, args)}.json"
     found = json.loads(path.read_text())["methods"] if path.is_file() else {}
     return {name: found[name] for name in METHODS[family] if name in found}
 
@@ -289,9 +305,9 @@ def publish(family, name, found, args):
     results = {known: results[known] for known in METHODS[family] if known in results}
     args.data_dir.mkdir(parents=True, exist_ok=True)
     content = {"family": family, "methods": results}
-    with atomic_file(args.data_dir / f"headless_{family}.json") as file:
+    with atomic_file(args.data_dir / f"{stem(family, args)}.json") as file:
         file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    plot(family, results, sets_of(results), args.data_dir / f"headless_{family}.png")
+    plot(family, results, sets_of(results), args.data_dir / f"{stem(family, args)}.png")
 
 
 def sets_of(results):
@@ -305,6 +321,7 @@ def main():
     parser.add_argument("--methods", nargs="+", help="names of METHODS (default: all of each family)")
     parser.add_argument("--train_seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--temperatures", type=float, nargs="+", default=TEMPERATURES)
+    parser.add_argument("--small", action="store_true", help="2 layers of width 64, 1000 steps of 16 windows")
     parser.add_argument("--steps", type=int, help="train.max_steps, instead of the recipes'")
     parser.add_argument("--overrides", default="", help='of every recipe, such as "--collect.num_proc 4"')
     parser.add_argument("--output_dir", type=Path, required=True)
@@ -318,7 +335,13 @@ def main():
         for name, method in METHODS[family].items():
             if args.methods and name not in args.methods:
                 continue
-            how = {"recipe": method.recipe, "overrides": method.overrides, "more": args.overrides, "steps": args.steps}
+            how = {
+                "recipe": method.recipe,
+                "overrides": method.overrides,
+                "more": args.overrides,
+                "steps": args.steps,
+                "small": args.small,
+            }
             how |= {"temperatures": list(args.temperatures), "digest": digest(load(method, args))}
             found = stored(family, args).get(name, {})
             # Runs of other settings are no further seeds of these.

@@ -210,3 +210,26 @@ def assert_it_trains():
         assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
 
     return check
+
+
+@pytest.fixture
+def make_batch(make_history, to_batch):
+    """`make_batch(model, rows, steps, actions)`: the inputs of Headless-AD's `forward` with sets, seeds and labels, which lie in the
+    sets; -100 here and there."""
+
+    def make(model, rows=3, steps=6, actions=7):
+        rng = np.random.default_rng(5)
+        history, available = make_history(model, rows, steps), rng.random((rows, actions)) < 0.6
+        available[:, 2] = True
+        for i in range(rows):
+            history["actions"][i] = rng.choice(np.flatnonzero(available[i]), size=steps)
+        labels = torch.from_numpy(history["actions"]).clone()
+        labels[rng.random((rows, steps)) < 0.3] = -100
+        return {
+            **to_batch(history),
+            "available_actions": torch.from_numpy(available),
+            "action_seeds": torch.arange(rows) * 10**15,
+            "labels": labels,
+        }
+
+    return make

@@ -226,53 +226,12 @@ def test_training_reaches_every_parameter_and_lowers_the_loss(
     assert_it_trains(model, batch)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("trunk", TRUNKS)
-def test_gradient_checkpointing_gives_the_same_gradients(make_model, make_history, to_batch, trunk, layout):
-    trunk = (
-        {"model_type": "gpt2", "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if trunk == "gpt2" else trunk
-    )
-    model = make_model(trunk, token_layout=layout).train()
-    history = make_history(model, rows=2, steps=8)
-    batch = {**to_batch(history), "labels": torch.from_numpy(history["actions"])}
-    gradients = []
-    for checkpointing in (False, True):
-        if checkpointing:
-            model.gradient_checkpointing_enable()
-            assert model.is_gradient_checkpointing
-        model.zero_grad()
-        model(**batch).loss.backward()
-        gradients.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
-    for name in gradients[0]:
-        torch.testing.assert_close(gradients[1][name], gradients[0][name], atol=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("trunk", TRUNKS)
-@torch.no_grad()
-def test_bfloat16_is_close_to_float32_and_acts(make_model, make_history, to_batch, trunk, layout):
-    model = make_model(trunk, token_layout=layout, initializer_range=0.02)
-    model.trunk.apply(model.trunk._init_weights)
-    history = make_history(model, rows=2, steps=8)
-    batch = {**to_batch(history), "labels": torch.from_numpy(history["actions"])}
-    exact = model(**batch)
-    model.to(torch.bfloat16)
-    output = model(**batch)
-    assert output.logits.dtype == torch.bfloat16
-    assert output.loss.dtype == torch.float32
-    torch.testing.assert_close(output.logits.float(), exact.logits, atol=0.1, rtol=0.05)
-    state = model.init_rollout(2)
-    for t in range(20):
-        outcome = (history["rewards"][:, t % 8], history["dones"][:, t % 8]) if t else ()
-        model.act(state, history["observations"][:, t % 8], *outcome)
-    assert state.cache.layers[0].keys.dtype == torch.bfloat16
-
-
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_a_config_with_a_dtype_makes_a_model_of_it(make_model, make_history, to_batch, dtype):
     model = make_model(dtype=dtype)
     assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, dtype)}
-    model(**to_batch(make_history(model, rows=1, steps=3)))
+    output = model(**to_batch(make_history(model, rows=1, steps=3)))
+    assert output.logits.dtype == getattr(torch, dtype)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -285,21 +244,6 @@ def test_padding_is_not_seen(make_model, make_history, to_batch, layout):
     padded = model(**batch, attention_mask=mask, position_ids=positions).logits[:, 3:]
     alone = model(**{name: value[:, 3:] for name, value in batch.items()}).logits
     torch.testing.assert_close(padded, alone, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-@torch.no_grad()
-def test_attention_implementations_agree_and_eager_shows_its_attention(make_model, make_history, to_batch, layout):
-    model = make_model(token_layout=layout)
-    batch = to_batch(make_history(model, rows=2, steps=8))
-    sdpa = model(**batch, output_hidden_states=True)
-    model.set_attn_implementation("eager")
-    eager = model(**batch, output_hidden_states=True, output_attentions=True)
-    torch.testing.assert_close(eager.logits, sdpa.logits, atol=1e-5, rtol=0)
-    tokens = 8 * model.config.tokens_per_step
-    assert [tuple(part.shape) for part in eager.hidden_states] == [(2, tokens, 32)] * 3
-    assert [tuple(part.shape) for part in eager.attentions] == [(2, 2, tokens, tokens)] * 2
-    assert sdpa.attentions is None
 
 
 @torch.no_grad()
@@ -334,9 +278,3 @@ def test_values_outside_the_spaces_are_refused(make_model, make_history, to_batc
     batch[name][1, 2] = value
     with pytest.raises(ValueError, match=message):
         model(**batch)
-
-
-def test_a_misspelt_input_is_an_error(make_model, make_history, to_batch):
-    model = make_model()
-    with pytest.raises(TypeError, match="observation_mask"):
-        model(**to_batch(make_history(model, rows=1, steps=2)), observation_mask=None)

@@ -1,14 +1,9 @@
-"""Headless-AD from collected histories to a checkpoint that acts: trainers, resuming, adapters, code that travels."""
-
-import json
-import os
-import subprocess
-import sys
+"""Headless-AD from collected histories to a model that acts: trainers, resuming, adapters, dropout."""
 
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModel, Trainer, TrainingArguments
 
 import hf_icrl
@@ -92,9 +87,8 @@ def test_windows_without_action_sets_are_refused_with_what_to_do(make_bandit_mod
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_a_lora_adapter_trains_reloads_and_acts(make_bandit_model, windows, tmp_path, checkpointing):
+def test_a_lora_adapter_trains_and_reaches_what_it_should(make_bandit_model, windows, tmp_path, checkpointing):
     base = make_bandit_model(initializer_range=0.5).train()
-    base.save_pretrained(tmp_path / "base")
     if checkpointing:
         base.gradient_checkpointing_enable()
         base.enable_input_require_grads()
@@ -109,16 +103,6 @@ def test_a_lora_adapter_trains_reloads_and_acts(make_bandit_model, windows, tmp_
     assert len(reached) == 2 * 2 + 2 + 2 + 1  # two layers; weight and bias of the lift and of the head; the prompt
     for name in reached:
         assert not torch.equal(model.get_parameter(name), before[name]), name
-    sets = np.arange(9) < np.array([[9], [2], [5]])
-
-    def act(model):
-        return model.act(model.init_rollout(3, seed=2, available_actions=sets), [0, 0, 0])
-
-    model.save_pretrained(tmp_path / "adapter")
-    loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
-    batch = {name: torch.as_tensor(value)[None] for name, value in windows[0].items()}
-    torch.testing.assert_close(loaded.eval()(**batch).logits, model.eval()(**batch).logits)
-    np.testing.assert_array_equal(act(loaded), act(model))
 
 
 @pytest.mark.parametrize("loss", [{"action_loss": "mse"}, {"train_temperature": 0.5, "loss_mask": "zero"}])
@@ -131,44 +115,6 @@ def test_a_loaded_model_is_the_saved_one(make_bandit_model, windows, tmp_path, l
         assert type(loaded) is HeadlessADModel
         assert torch.equal(loaded(**batch).logits, model(**batch).logits)
         assert torch.equal(loaded(**batch).loss, model(**batch).loss)
-
-
-def test_a_checkpoint_acts_where_hf_icrl_was_never_heard_of(make_bandit_model, make_history, run_cached, tmp_path):
-    model = make_bandit_model(token_layout="interleaved", initializer_range=0.5)
-    model.save_pretrained(tmp_path / "model")
-    sets = np.arange(10) < np.array([[10], [3]])
-    history = make_history(model, rows=2, steps=20)
-    state = model.init_rollout(2, seed=5, available_actions=sets)
-    run_cached(model, state, history, sets={9: ~sets | (np.arange(10) == 0)})
-    np.savez(tmp_path / "history.npz", sets=sets, **history)
-    code = """
-import sys; sys.modules["hf_icrl"] = None
-import json
-import numpy as np
-from transformers import AutoModel
-model = AutoModel.from_pretrained("model", trust_remote_code=True)
-assert type(model).__module__.startswith("transformers_modules."), type(model).__module__
-history = np.load("history.npz")
-sets = history["sets"]
-state, actions = model.init_rollout(2, seed=5, available_actions=sets), []
-for t in range(20):
-    if t == 9:
-        state.set_available_actions(~sets | (np.arange(10) == 0))
-    outcome = (history["rewards"][:, t - 1], history["dones"][:, t - 1]) if t else ()
-    actions.append(model.act(state, history["observations"][:, t], *outcome))
-model.save_pretrained("again")
-print(json.dumps(np.stack(actions, 1).tolist()))
-"""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"HF_HOME": str(tmp_path / "hf_home"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(json.loads(done.stdout.strip().splitlines()[-1]), history["actions"])
-    again = {path.name for path in (tmp_path / "again").iterdir()}
-    assert again == {path.name for path in (tmp_path / "model").iterdir()}
-    assert "rollout_action_sets.py" in again
 
 
 def test_it_acts_in_environments_with_more_arms_than_it_was_trained_on(make_bandit_model):
