@@ -8,16 +8,15 @@ import copy
 import math
 import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from enum import Enum
 from importlib.resources import files
 from pathlib import Path
-from types import UnionType
-from typing import Union, get_args, get_origin, get_type_hints
+from typing import get_type_hints
 
 import yaml
 
 from hf_icrl.checks import checked_choice, checked_int, checked_number
 from hf_icrl.cli.errors import UsageError
+from hf_icrl.cli.recipe_values import RecipeDumper, RecipeLoader, fits, merged, type_name
 from hf_icrl.naming import nearest, shortened
 from hf_icrl.redaction import has_token
 from hf_icrl.untrusted import MAX_YAML_BYTES, check_plain, inside, parse_yaml, read_text
@@ -105,22 +104,6 @@ _TRAIN_RESERVED = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads `1e-3` as a number: YAML 1.1 takes it for a string, which nobody means."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes the strings which `_Loader` would take for numbers."""
-
-
-for _yaml in (_Loader, _Dumper):
-    _yaml.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)$"),
-        list("-+0123456789."),
-    )
-
-
 class Recipe:
     """A checked recipe. `environment`, `collect` and `evaluate` are dataclasses, `model` and `train` plain dicts.
 
@@ -161,19 +144,18 @@ class Recipe:
             except ValueError as error:
                 raise UsageError(str(error)) from error
             return cls.from_text(text, origin=str(path), overrides=overrides, folder=path.parent)
-        elif str(name_or_path) in shipped:
-            text = shipped[str(name_or_path)].read_text(encoding="utf-8")
-        else:
+        if str(name_or_path) not in shipped:
             raise UsageError(
                 f"no recipe {str(name_or_path)!r}: give a .yaml file or a shipped recipe, {nearest(name_or_path, shipped)}"
             )
+        text = shipped[str(name_or_path)].read_text(encoding="utf-8")
         return cls.from_text(text, origin=str(name_or_path), overrides=overrides)
 
     @classmethod
     def from_text(cls, text, origin, overrides=(), folder=None):
         """Parse YAML text; see `load`, and the class for `folder`."""
         try:
-            values = parse_yaml(text, origin, _Loader)
+            values = parse_yaml(text, origin, RecipeLoader)
         except ValueError as error:
             raise UsageError(str(error)) from error
         recipe = cls(values, origin, folder)
@@ -202,7 +184,7 @@ class Recipe:
                 if not isinstance(target, dict):
                     raise UsageError(f"--{name}: {key!r} holds a value, not a mapping")
             try:
-                target[keys[-1]] = parse_yaml(text, f"--{name}: {shortened(text)}", _Loader)
+                target[keys[-1]] = parse_yaml(text, f"--{name}: {shortened(text)}", RecipeLoader)
             except ValueError as error:
                 raise UsageError(str(error)) from error
         if overrides:
@@ -246,9 +228,9 @@ class Recipe:
         return cls(**copy.deepcopy(values))
 
     def _check_type(self, section, key, value, kind):
-        if not _fits(value, kind):
+        if not fits(value, kind):
             raise UsageError(
-                f"{self.origin}: {section}.{key} is {shortened(value)}; it must be of type {_type_name(kind)}"
+                f"{self.origin}: {section}.{key} is {shortened(value)}; it must be of type {type_name(kind)}"
             )
 
     def _check_keys(self, section, values, valid):
@@ -320,7 +302,7 @@ class Recipe:
                     raise UsageError(f"{where}: unknown key {key!r}: {nearest(key, _PART_KEYS)}")
             base = self._base_of(part, where)
             values = {
-                name: _merged(base.values.get(name, {}), part.get(name, {}), f"{where}.{name}")
+                name: merged(base.values.get(name, {}), part.get(name, {}), f"{where}.{name}")
                 for name in ("environment", "collect")
             }
             parts.append((part["name"], part.get("weight", 1.0), Recipe(values, f"{where} ({part['name']})")))
@@ -398,31 +380,4 @@ class Recipe:
 
     def to_yaml(self):
         """The recipe as YAML text that `load` reads back to the same values."""
-        return yaml.dump(self.to_dict(), Dumper=_Dumper, sort_keys=False)
-
-
-def _merged(base, more, where):
-    """Two nested mappings as one; what `more` says counts."""
-    if not isinstance(more, dict):
-        raise UsageError(f"{where} is {shortened(more)}; it must be a mapping")
-    merged = copy.deepcopy(base)
-    for key, value in more.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value, f"{where}.{key}") if both else copy.deepcopy(value)
-    return merged
-
-
-def _fits(value, kind):
-    """Is a YAML value of the annotated type? Whole numbers are floats, but true and false are no numbers."""
-    if get_origin(kind) in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(kind))
-    kind = get_origin(kind) or kind
-    if not isinstance(kind, type) or issubclass(kind, Enum):  # Any, Literal, names of an enumeration
-        return True
-    if isinstance(value, bool) and kind in (int, float):
-        return False
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _type_name(kind):
-    return getattr(kind, "__name__", None) or str(kind).replace(" | ", " or ").replace("None", "null")
+        return yaml.dump(self.to_dict(), Dumper=RecipeDumper, sort_keys=False)
