@@ -92,7 +92,12 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
         picture=CURVE_FILENAME if (folder / CURVE_FILENAME).is_file() else None,
         replay=REPLAY_FILE if (folder / REPLAY_FILE).is_file() else None,
         snippet=dataset_snippet(
-            dataset_id or folder, _window_length(info), on_hub=dataset_id is not None, num_actions=number
+            dataset_id or folder,
+            _window_length(info),
+            on_hub=dataset_id is not None,
+            num_actions=number,
+            family=info.get("family"),
+            env_kwargs=info["env_kwargs"],
         ),
     )
     return _write(folder, text)

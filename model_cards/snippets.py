@@ -45,6 +45,10 @@ print(dataset)
 
 windows = hf_icrl.HistoryWindows(dataset, length={length}, num_windows=1000, seed=0{options})
 print({{name: tuple(values.shape) for name, values in windows[0].items()}})"""
+_REBUILD = """
+
+family = hf_icrl.task_family({family})
+env = family.make(dataset[0]["task"])  # the gymnasium environment in which the first row was collected"""
 
 
 _MIXTURE = """\
@@ -70,16 +74,20 @@ def usage_snippet(model_id, family, env_kwargs, tasks, *, episodes=40):
             drawn.
         episodes (`int`): how many episodes to act.
     """
-    # Only what has no default or differs from it: short code is read, long code is skipped.
-    parameters = inspect.signature(type(task_family(family, **env_kwargs))).parameters
-    needed = {name: value for name, value in env_kwargs.items() if parameters[name].default is inspect.Parameter.empty}
-    defaults = task_family(family, **needed).env_kwargs
-    changed = {name: value for name, value in env_kwargs.items() if name in needed or defaults.get(name) != value}
-    arguments = ", ".join([literal(family), *(f"{name}={literal(value)}" for name, value in changed.items())])
+    arguments = _family_arguments(family, env_kwargs)
     shown = literal(list(tasks[:4]))
     if len(shown) > _LONGEST_TASKS:
         shown = "family.sample(4, seed=12345)"  # another seed than populations are usually drawn with
     return _MODEL.format(model=literal(str(model_id)), family=arguments, tasks=shown, episodes=episodes)
+
+
+def _family_arguments(family, env_kwargs):
+    """The arguments of `task_family` as Python: what has no default or differs from it. Long code is skipped by readers."""
+    parameters = inspect.signature(type(task_family(family, **env_kwargs))).parameters
+    needed = {name: value for name, value in env_kwargs.items() if parameters[name].default is inspect.Parameter.empty}
+    defaults = task_family(family, **needed).env_kwargs
+    changed = {name: value for name, value in env_kwargs.items() if name in needed or defaults.get(name) != value}
+    return ", ".join([literal(family), *(f"{name}={literal(value)}" for name, value in changed.items())])
 
 
 def acting_snippet(steps=100, actions=None):
@@ -95,15 +103,23 @@ def acting_snippet(steps=100, actions=None):
     return _ACTING.format(steps=steps, prepared=_SETS[actions], sets=", available_actions=available") + _CHANGE
 
 
-def dataset_snippet(dataset, length, *, on_hub, num_actions=None):
-    """Python that opens learning histories and cuts windows of them, which say what actions there are if that is given."""
-    return _DATASET.format(
+def dataset_snippet(dataset, length, *, on_hub, num_actions=None, family=None, env_kwargs=None):
+    """Python that opens learning histories, cuts windows of them and rebuilds an environment.
+
+    Args:
+        dataset (`str` or `Path`): a folder, or with `on_hub` a Hub id.
+        length (`int`): of the windows.
+        num_actions (`int`, *optional*): for windows that say what actions there are.
+        family (`str`, *optional*), env_kwargs (`dict`): what the tasks have in common; None: nobody knows.
+    """
+    code = _DATASET.format(
         load="load_dataset" if on_hub else "load_from_disk",
         dataset=literal(str(dataset)),
         split=', split="train"' if on_hub else "",
         length=length,
         options="" if num_actions is None else f", num_actions={num_actions}",
     )
+    return code if family is None else code + _REBUILD.format(family=_family_arguments(family, env_kwargs))
 
 
 def mixture_snippet(dataset, weights, length, *, on_hub, own_actions=None):
