@@ -1,10 +1,12 @@
 """Check that a JSON value out of a file has the entries that its readers rely on."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from hf_icrl.naming import shortened
+
+# Sums and squares of numbers up to it are finite.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def check_shape(value, shape, where):
 
     Args:
         value: a plain value, as `hf_icrl.untrusted.check_plain` lets through.
-        shape: `str`, `bool`, `int` or `float` (finite; whole numbers count, booleans do not), `dict`, `list`, `None`,
+        shape: `str`, `bool`, `int` or `float` (at most 1e100; whole numbers count, booleans do not), `dict`, `list`, `None`,
             `object` (anything) or `AtLeast(n)`; a tuple of alternatives; `[shape]`, a list of such; `{str: shape}`, a
             mapping to such; or `{"name": shape, ...}`, a mapping with at least these entries, `Maybe(shape)` if absent
             will do.
@@ -66,7 +68,7 @@ def _fits(value, shape):
     if isinstance(shape, AtLeast):
         return isinstance(value, int) and not isinstance(value, bool) and value >= shape.low
     if shape is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
     if shape is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(shape, type) and isinstance(value, shape)
@@ -83,5 +85,5 @@ def _words(shape):
         return f"a whole number of at least {shape.low}"
     if isinstance(shape, (list, dict)):
         shape = type(shape)
-    names = {str: "text", bool: "true or false", int: "a whole number", float: "a finite number"}
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number up to 1e100"}
     return names.get(shape) or {dict: "a mapping", list: "a list", None: "null"}[shape]

@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCardData
 from hf_icrl.files import atomic_file, read_json
 from hf_icrl.histories import describe_histories
 from hf_icrl.histories.info import CURVE_FILENAME
-from hf_icrl.histories.info_checks import check_entries
+from hf_icrl.histories.info_checks import check_complete, check_entries
 from hf_icrl.histories.schema import ACTION_SETS, OPTIONAL_COLUMNS
 from hf_icrl.model_cards.openings import episodes_text, lesson, opening
 from hf_icrl.model_cards.ours import CARD_FILE, check_dataset_card_place
@@ -27,18 +27,6 @@ _SIZES = (
     (10**10, "1B<n<10B"),
     (10**11, "10B<n<100B"),
     (10**12, "100B<n<1T"),
-)
-_REQUIRED = (
-    "env_id",
-    "env_kwargs",
-    "source",
-    "seed",
-    "tasks",
-    "collected_on",
-    "episodes",
-    "num_histories",
-    "num_transitions",
-    "package_version",
 )
 # The rows of `describe_histories` that the card shows; the others it says in its own words.
 _FACTS = ("actions of a task", "histories", "transitions", "mean return", "mean reward x horizon", "at the end")
@@ -65,11 +53,9 @@ def write_dataset_card(folder, info, *, dataset_id=None, license="apache-2.0"):
     check_dataset_card_place(folder)
     folder = Path(folder)
     check_entries(info, f"the info of {folder}")
+    check_complete(info, f"the info of {folder}")
     if "mixture" in info:
         return _write_mixture_card(folder, info, dataset_id, license)
-    missing = [key for key in _REQUIRED if key not in info]
-    if missing:
-        raise ValueError(f"the info of {folder} has no {missing[0]!r}: collect the histories again with this version")
     where = info["env_id"].rpartition("/")[2]
     title = f"Learning histories of {where} ({info['source']['name']})"
     rows = info["num_histories"] * info["episodes"]

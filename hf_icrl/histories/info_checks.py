@@ -89,6 +89,13 @@ def check_entries(info, where):
             raise ValueError(
                 f"{where} has a curve of {len(curve['number'])} places and {len(curve['mean_return'])} values"
             )
+        if curve is not None:
+            if curve["over"] not in ("episodes", "steps"):
+                raise ValueError(f"{where} has a curve over {curve['over']!r:.80}; it must be over episodes or steps")
+            if curve["share_of_oracle"] is not None and f"final_{curve['over']}" not in curve:
+                raise ValueError(f"{where} does not say of how many {curve['over']} the end of its curve is the mean")
+        if sizes is not None and "n" not in part.get("action_space", {}):
+            raise ValueError(f"{where} has actions_per_task, but its action_space is no Discrete one")
         if sizes is not None and len(sizes) != 2:
             raise ValueError(
                 f"{where} has {len(sizes)} numbers in actions_per_task; there are two, the least and the most"
@@ -109,7 +116,7 @@ def check_complete(info, where):
     for part, names in [*wanted, *((part, _COMPLETE) for part in parts)]:
         for name in names:
             if name not in part:
-                raise ValueError(f"{where} has no entry {name!r}: collect the histories again")
+                raise ValueError(f"{where} has no {name!r}: collect the histories again")
     for part in parts if "mixture" in info else ():
         for name in ("name", "weight"):
             if name not in part:
