@@ -255,7 +255,9 @@ def plot(family, results, sets, path):
     for at, (low, high) in enumerate(marks):
         for value, style in ((low, (0, (1.5, 2))), (high, (0, (6, 3)))):
             axes.plot([at - 0.46, at + 0.46], [value, value], color=MUTED, linewidth=1.1, linestyle=style, zorder=3)
-    axes.set_ylim(-0.1, 1.1)
+    cells = [method["cells"][which] for method in results.values() for which in method["cells"]]
+    tops = [cell["ci95"][1] if cell["ci95"] else cell["mean"] for cell in cells if cell["mean"] is not None]
+    axes.set_ylim(-0.1, max(1.1, 1.04 * max(tops, default=0)))
     axes.set_xticks(range(len(sets)), ["\n".join(which.rsplit("_", 1)) for which in sets], fontsize=9)
     what = "success, last episodes" if family == "words" else "normalised regret"
     axes.set_ylabel(what, color=INK, fontsize=11)
