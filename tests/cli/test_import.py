@@ -99,7 +99,7 @@ def test_minari_becomes_histories(tmp_path):
         (["parquet", "x", "--flatten"], 2, "--flatten is an option of the format minari, not of parquet"),
         (["parquet", "x", "--columns", "observations"], 2, "--columns observations: write NAME=COLUMN"),
         (["parquet", "x", "--action_space", "4"], 2, "--action_space: '4' is no space"),
-        (["parquet", "x", "--action_space", "{"], 2, "is not a YAML value"),
+        (["parquet", "x", "--action_space", "{"], 2, "is not valid YAML"),
         (["parquet", "x"], 1, "x is no parquet file and no folder that holds one"),
         (["minari", "no/such-v0"], 1, "no/such-v0 is neither a folder of a Minari dataset nor the id"),
         (["parquet", "logs.parquet", *COLUMNS[:2]], 1, "nothing says which column of logs.parquet holds the actions"),
