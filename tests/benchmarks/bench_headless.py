@@ -236,9 +236,9 @@ def plot(family, results, sets, path):
     """Bars in groups, one group for each set, with the interval over training seeds."""
     from hf_icrl.plots import INK, MUTED, figure_png, new_figure
 
-    inches = max(10.0, 1.3 * len(sets) + 3.1)
+    inches = max(10.5, 1.3 * len(sets) + 3.6)
     figure, axes = new_figure(inches, 4.8)
-    figure.subplots_adjust(left=0.75 / inches, right=1 - 2.35 / inches, top=0.88, bottom=0.13)
+    figure.subplots_adjust(left=0.75 / inches, right=1 - 2.85 / inches, top=0.88, bottom=0.13)
     width = 0.86 / len(results)
     for number, (name, method) in enumerate(results.items()):
         colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number // len(COLOURS) % len(HATCHES)]
